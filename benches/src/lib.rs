@@ -1,0 +1,1 @@
+//! Programs that the benchmarks run: ping-pong clients and servers.

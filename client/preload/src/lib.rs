@@ -1,0 +1,1 @@
+//! The LD_PRELOAD shim: libc's socket calls, served by io-net.

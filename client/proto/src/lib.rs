@@ -1,0 +1,1 @@
+//! What clients, protocol modules and the manager say to each other: types only.

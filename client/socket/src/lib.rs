@@ -1,0 +1,1 @@
+//! The sockets API over io-net, for programs that link it.

@@ -1,0 +1,1 @@
+//! The binary interface between io-net and its modules: repr(C) types only.

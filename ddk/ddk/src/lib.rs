@@ -1,0 +1,1 @@
+//! The Network DDK: the safe Rust interface that modules are written against.

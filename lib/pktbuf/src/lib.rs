@@ -1,0 +1,1 @@
+//! The packet pool, and owned and shared packets from it.

@@ -1,0 +1,3 @@
+//! The network manager: loads modules and moves packets between them.
+
+fn main() {}

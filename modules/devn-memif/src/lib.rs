@@ -1,0 +1,1 @@
+//! Driver for memif links.

@@ -1,0 +1,1 @@
+//! Driver for shared-memory links between io-net processes.

@@ -1,0 +1,1 @@
+//! Converter between IP and Ethernet: ARP.

@@ -1,0 +1,1 @@
+//! The TCP/IP protocol module: sockets for programs over the stack.

@@ -1,0 +1,1 @@
+//! The smallest module that passes conformance: a filter that counts packets.

@@ -1,0 +1,1 @@
+//! The TCP/IP stack, sans-IO: no clock, socket, thread or unsafe.

@@ -1,0 +1,3 @@
+//! Runs an unmodified program over io-net's sockets.
+
+fn main() {}

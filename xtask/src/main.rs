@@ -1,0 +1,3 @@
+//! The project's chores: stage, demo, test, check, bench, new-module.
+
+fn main() {}
