@@ -1,1 +1,9 @@
 //! System calls behind safe functions: memory maps, sockets, epoll, TUN/TAP, clocks.
+
+pub mod clock;
+pub mod cpu;
+pub mod epoll;
+pub mod eventfd;
+pub mod futex;
+pub mod map;
+pub mod unix;
