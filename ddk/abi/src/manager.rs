@@ -69,7 +69,7 @@ pub struct Ion {
     /// Releases one reference to each packet (and to its chained fragments). `ctx` may be null.
     pub tx_done: unsafe extern "C" fn(ctx: *mut c_void, pkts: *mut *mut Npkt, n: u32),
     /// Allocates up to `n` packets that hold `size` bytes beside [`crate::HEADROOM`]. Each comes
-    /// with one reference, no data (`len` 0, `data_off` [`crate::HEADROOM`]) and clear metadata.
+    /// with one reference, no data (`len` 0, `data_off` [`crate::HEADROOM`] or more) and clear metadata.
     /// Returns how many: fewer than `n` where the pool is exhausted, 0 where `size` is too large.
     /// `ctx` may be null. Off the workers it works too, slower.
     pub alloc:
