@@ -1,0 +1,1 @@
+//! Offloads in software, for drivers whose device has none.
