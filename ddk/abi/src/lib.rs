@@ -15,6 +15,7 @@
 mod advert;
 mod devctl;
 mod manager;
+mod message;
 mod module;
 mod npkt;
 mod registrant;
@@ -22,6 +23,7 @@ mod registrant;
 pub use advert::*;
 pub use devctl::*;
 pub use manager::*;
+pub use message::*;
 pub use module::*;
 pub use npkt::*;
 pub use registrant::*;

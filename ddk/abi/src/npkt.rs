@@ -30,6 +30,8 @@ pub const NPKT_HASH: u16 = 0x0100;
 pub const NPKT_NEXT_HOP4: u16 = 0x0200;
 /// [`Npkt::flags`]: `next_hop` is set, and is an IPv6 address.
 pub const NPKT_NEXT_HOP6: u16 = 0x0400;
+/// [`Npkt::flags`]: a message between registrants, such as [`crate::MSG_ADDRESSES`], not data.
+pub const NPKT_MSG: u16 = 0x0800;
 
 /// [`VnetHdr::flags`]: the checksum field holds the pseudo-header sum; the rest is to be added.
 pub const VNET_NEEDS_CSUM: u8 = 1;
