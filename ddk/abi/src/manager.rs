@@ -79,8 +79,8 @@ pub struct Ion {
 
     /// Says something to the operator.
     pub log: unsafe extern "C" fn(ctx: *mut c_void, level: u32, text: Text),
-    /// Says why `init` is about to return `-errno`: what, why and what to do.
-    pub fail: unsafe extern "C" fn(ctx: *mut c_void, errno: i32, text: Text),
+    /// Says why `init` is about to return `-code`, an errno: what, why and what to do.
+    pub fail: unsafe extern "C" fn(ctx: *mut c_void, code: i32, text: Text),
     /// Enters a registrant into the graph; it takes effect when `init` returns 0. Fills `reg`, and
     /// `cell` and `endpoint` where it is a producer up. Returns 0 or a negative errno
     /// (`-EEXIST`: the name is taken).

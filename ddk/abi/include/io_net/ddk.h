@@ -476,8 +476,8 @@ typedef struct ion_t {
     uint64_t (*now_ns)(void *ctx);
     // Says something to the operator.
     void (*log)(void *ctx, uint32_t level, struct ion_text_t text);
-    // Says why `init` is about to return `-errno`: what, why and what to do.
-    void (*fail)(void *ctx, int32_t errno, struct ion_text_t text);
+    // Says why `init` is about to return `-code`, an errno: what, why and what to do.
+    void (*fail)(void *ctx, int32_t code, struct ion_text_t text);
     // Enters a registrant into the graph; it takes effect when `init` returns 0. Fills `reg`, and
     // `cell` and `endpoint` where it is a producer up. Returns 0 or a negative errno
     // (`-EEXIST`: the name is taken).

@@ -1,0 +1,9 @@
+// Its init answers RESULT, which means nothing, after registering.
+#include "module.h"
+
+static int32_t init(const ion_t *io, ion_text_t options, void **instance) {
+    quiet_driver(io, options, instance);
+    return RESULT;
+}
+
+MODULE(ION_KIND_DRIVER, "devn-rubbish-result", init)
