@@ -1,0 +1,133 @@
+//! Shared memory that another process may write at any moment, behind checked accesses.
+//!
+//! Any thread. Words are atomics; byte ranges are copied in and out whole, so that what has been
+//! read once can be checked once. Nothing here panics or leaves the mapping, whatever the offset.
+
+use crate::map::SharedMap;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// A mapping whose content is nobody's word.
+#[derive(Debug)]
+pub struct Region(SharedMap);
+
+impl Region {
+    /// Guards `map`.
+    #[must_use]
+    pub fn new(map: SharedMap) -> Self {
+        Self(map)
+    }
+
+    /// Bytes of the mapping, never 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Always false; here because `len` is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn fits(&self, offset: usize, len: usize) -> bool {
+        offset <= self.len() && len <= self.len() - offset
+    }
+
+    /// The 32-bit word at `offset`, a multiple of 4; None outside the mapping.
+    #[inline]
+    #[must_use]
+    pub fn word32(&self, offset: usize) -> Option<&AtomicU32> {
+        let valid = offset.is_multiple_of(4) && self.fits(offset, 4);
+        // SAFETY: within the mapping, which lives as long as `self`, and aligned as its base is a
+        // page's; other processes reach these bytes only as memory, which atomics allow for.
+        valid.then(|| unsafe { &*self.0.as_ptr().add(offset).cast::<AtomicU32>() })
+    }
+
+    /// The 64-bit word at `offset`, a multiple of 8; None outside the mapping.
+    #[inline]
+    #[must_use]
+    pub fn word64(&self, offset: usize) -> Option<&AtomicU64> {
+        let valid = offset.is_multiple_of(8) && self.fits(offset, 8);
+        // SAFETY: as in `word32`.
+        valid.then(|| unsafe { &*self.0.as_ptr().add(offset).cast::<AtomicU64>() })
+    }
+
+    /// Copies the bytes at `offset` to `to`; false, and nothing done, where they are not all within
+    /// the mapping. A concurrent writer makes the copy a mixture of old and new bytes.
+    #[inline]
+    #[must_use]
+    pub fn read(&self, offset: usize, to: &mut [u8]) -> bool {
+        let fits = self.fits(offset, to.len());
+        if fits {
+            // SAFETY: both ranges are valid for their length; `to` is ours alone, so they do not
+            // overlap. Every byte pattern is a valid u8.
+            unsafe {
+                ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), to.as_mut_ptr(), to.len());
+            }
+        }
+        fits
+    }
+
+    /// Copies `from` to the bytes at `offset`; false, and nothing done, where they are not all
+    /// within the mapping.
+    #[inline]
+    #[must_use]
+    pub fn write(&self, offset: usize, from: &[u8]) -> bool {
+        let fits = self.fits(offset, from.len());
+        if fits {
+            // SAFETY: as in `read`, in the other direction.
+            unsafe {
+                ptr::copy_nonoverlapping(from.as_ptr(), self.0.as_ptr().add(offset), from.len());
+            }
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn what_one_mapping_writes_the_other_reads() {
+        let (fd, map) = crate::map::sealed_segment(c"region", 4096).unwrap();
+        use std::os::fd::AsFd;
+        let here = Region::new(map);
+        let there = Region::new(SharedMap::new(fd.as_fd(), 4096).unwrap());
+        assert!(here.write(4090, b"abcdef"));
+        let mut bytes = [0; 6];
+        assert!(there.read(4090, &mut bytes));
+        assert_eq!(&bytes, b"abcdef");
+        here.word64(8)
+            .unwrap()
+            .store(7 << 32 | 9, Ordering::Relaxed);
+        let low_first = there.word32(8).unwrap().load(Ordering::Relaxed);
+        assert_eq!(
+            low_first,
+            if cfg!(target_endian = "little") { 9 } else { 7 }
+        );
+    }
+
+    #[test]
+    fn nothing_outside_is_reached() {
+        let here = Region::new(SharedMap::anonymous(4096).unwrap());
+        let mut bytes = [1; 4];
+        for offset in [4093, 4096, 4097, usize::MAX - 1, usize::MAX] {
+            assert!(
+                !here.read(offset, &mut bytes) && !here.write(offset, &bytes),
+                "{offset}"
+            );
+        }
+        assert_eq!(bytes, [1; 4]);
+        assert!(here.read(4096, &mut []));
+        for offset in [2, 4094, 4096, usize::MAX - 3] {
+            assert!(here.word32(offset).is_none(), "{offset}");
+        }
+        for offset in [4, 4092, 4096, usize::MAX - 7] {
+            assert!(here.word64(offset).is_none(), "{offset}");
+        }
+    }
+}
