@@ -8,5 +8,6 @@ pub mod futex;
 pub mod map;
 pub mod netdev;
 pub mod region;
+pub mod task;
 pub mod tun;
 pub mod unix;

@@ -1,0 +1,46 @@
+//! Threads and processes as the kernel numbers them.
+
+/// The calling thread's id: unique in the system while the thread lives. A system call each time.
+#[must_use]
+pub fn thread_id() -> u32 {
+    // SAFETY: gettid has no argument and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Whether a thread with this id exists. An id may have been given to another thread since, so only
+/// "no" is certain; and the answer is about the caller's own PID namespace.
+#[must_use]
+pub fn thread_exists(id: u32) -> bool {
+    let Ok(id) = i32::try_from(id) else {
+        return false;
+    };
+    // SAFETY: signal 0 is never delivered; the call only checks.
+    if id > 0 && unsafe { libc::kill(id, 0) } == 0 {
+        return true;
+    }
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_exists_until_it_ends() {
+        let id = std::thread::spawn(|| {
+            assert!(thread_exists(thread_id()));
+            thread_id()
+        })
+        .join()
+        .unwrap();
+        assert_ne!(id, thread_id());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while thread_exists(id) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the thread is still there"
+            );
+        }
+        assert!(!thread_exists(0) && !thread_exists(u32::MAX));
+    }
+}
