@@ -1,8 +1,9 @@
 //! What every driver keeps count of, and its answers to `nicinfo`'s calls.
 
 use crate::{Counter, Cx, Failure, answer};
-use io_net_abi::{NicConfig, NicStats};
+use io_net_abi::{NPKT_BCAST, NPKT_MCAST, NPKT_PROMISC, NPKT_UP, NicConfig, NicStats};
 use io_net_pktbuf::SharedPacket;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// The counters of an adaptor, under the names that `io-netctl stats` shows.
 ///
@@ -134,6 +135,26 @@ impl Flow {
     }
 }
 
+/// The `NPKT_*` bits of a frame on its way up that was received by the adaptor with address `mac`:
+/// broadcast, multicast, or for somebody else.
+#[inline]
+pub fn rx_flags(frame: &[u8], mac: [u8; 6]) -> u16 {
+    match frame.first_chunk::<6>() {
+        Some(destination) if *destination == mac => NPKT_UP,
+        Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => NPKT_UP | NPKT_BCAST,
+        Some([first, ..]) if first & 1 != 0 => NPKT_UP | NPKT_MCAST,
+        _ => NPKT_UP | NPKT_PROMISC,
+    }
+}
+
+/// A random unicast address of local administration (IEEE 802-2014, 8.2.2).
+pub fn random_mac() -> [u8; 6] {
+    let random = RandomState::new().build_hasher().finish();
+    let [_, _, mut mac @ ..] = random.to_be_bytes();
+    mac[0] = mac[0] & 0xfc | 0x02;
+    mac
+}
+
 /// A configuration of an Ethernet adaptor: `mtu` is without the Ethernet header, `lan` the number
 /// of the interface. Flags, rate and queues are for the caller to change.
 pub fn nic_config(description: &str, mac: [u8; 6], mtu: u32, lan: u16) -> NicConfig {
@@ -215,6 +236,24 @@ mod tests {
         tally.frame(&[], 0);
         let counts = (tally.packets, tally.bytes, tally.broadcast, tally.multicast);
         assert_eq!(counts, (5, 360, 1, 2));
+    }
+
+    #[test]
+    fn flags_tell_whom_a_frame_is_for() {
+        let mac = [2, 0, 0, 0, 0, 1];
+        let flags = |head: &[u8]| rx_flags(head, mac) & !NPKT_UP;
+        assert_eq!(flags(&[2, 0, 0, 0, 0, 1, 9]), 0);
+        assert_eq!(flags(&[2, 0, 0, 0, 0, 2, 9]), NPKT_PROMISC);
+        assert_eq!(flags(&[0xff; 14]), NPKT_BCAST);
+        assert_eq!(flags(&[1, 0, 0x5e, 0, 0, 1]), NPKT_MCAST);
+        assert_eq!(flags(&[2, 0]), NPKT_PROMISC);
+    }
+
+    #[test]
+    fn random_addresses_are_local_and_differ() {
+        let (a, b) = (random_mac(), random_mac());
+        assert_ne!(a, b);
+        assert_eq!((a[0] & 3, b[0] & 3), (2, 2));
     }
 
     #[test]
