@@ -1,15 +1,15 @@
 //! A byte FIFO in shared memory: one producer, one consumer, each in a process of its own.
 //!
-//! Three words and a power-of-two stretch of bytes. `tail` (bytes ever put in) and `base` are written by
-//! the producer alone, `head` (bytes ever taken out) by the consumer alone; both count modulo 2^32.
-//! Position `p` lies at byte `(p - base) mod size`. A producer that finds the FIFO empty may set `base`
-//! to `tail`, which starts again at byte 0: a FIFO that is emptied often stays within a few warm cache
-//! lines, however large it is. That is safe because a consumer has no position of its own to look up
-//! while the FIFO is empty, and reads `base` after `tail`.
+//! Three words and a power-of-two stretch of bytes. `tail` (bytes ever put in) and `base` are
+//! written by the producer alone, `head` (bytes ever taken out) by the consumer alone; both count
+//! modulo 2^32. Position `p` lies at byte `(p - base) mod size`. A producer that finds the FIFO
+//! empty may set `base` to `tail`, which starts again at byte 0: a FIFO that is emptied often stays
+//! within a few warm cache lines, however large it is. That is safe because a consumer has no
+//! position of its own to look up while the FIFO is empty, and reads `base` after `tail`.
 //!
-//! [`Producer`] and [`Consumer`] hold their side's positions privately: what the other process writes
-//! over them in shared memory has no effect, and the one word taken from the other side is checked at
-//! each look. Neither can reach outside the FIFO's bytes, whatever that word says.
+//! [`Producer`] and [`Consumer`] hold their side's positions privately: what the other process
+//! writes over them in shared memory has no effect, and the one word taken from the other side is
+//! checked at each look. Neither can reach outside the FIFO's bytes, whatever that word says.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -36,7 +36,8 @@ impl Fifo<'_> {
         self.bytes.size()
     }
 
-    /// Bytes in it at this moment, as seen by one that neither produces nor consumes; at most `size`.
+    /// Bytes in it at this moment, as seen by one that neither produces nor consumes; at most
+    /// `size`.
     #[must_use]
     pub fn level(&self) -> u32 {
         let head = self.head.load(Ordering::Acquire);
@@ -56,8 +57,9 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Takes up a FIFO where its words say that the last producer left it. For a side that shares its
-    /// end with other processes, under a lock. A new FIFO (all zero) starts with `Producer::default()`.
+    /// Takes up a FIFO where its words say that the last producer left it. For a side that shares
+    /// its end with other processes, under a lock. A new FIFO (all zero) starts with
+    /// `Producer::default()`.
     #[must_use]
     pub fn attach(fifo: &Fifo<'_>) -> Self {
         Self {
@@ -112,8 +114,9 @@ impl Producer {
         }
     }
 
-    /// Places `from` at `offset` bytes ahead of the tail, unseen by the consumer until committed. What
-    /// does not fit in the room seen at the last look is left out; returns how much was placed.
+    /// Places `from` at `offset` bytes ahead of the tail, unseen by the consumer until committed.
+    /// What does not fit in the room seen at the last look is left out; returns how much was
+    /// placed.
     #[inline]
     pub fn write_at(&self, fifo: &Fifo<'_>, offset: u32, from: &[u8]) -> usize {
         let room = self.free_seen(fifo).saturating_sub(offset) as usize;
@@ -140,8 +143,9 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Takes up a FIFO where its words say that the last consumer left it. For a side that shares its
-    /// end with other processes, under a lock. A new FIFO (all zero) starts with `Consumer::default()`.
+    /// Takes up a FIFO where its words say that the last consumer left it. For a side that shares
+    /// its end with other processes, under a lock. A new FIFO (all zero) starts with
+    /// `Consumer::default()`.
     #[must_use]
     pub fn attach(fifo: &Fifo<'_>) -> Self {
         let head = fifo.head.load(Ordering::Relaxed);
@@ -181,8 +185,8 @@ impl Consumer {
         self.tail.wrapping_sub(self.head)
     }
 
-    /// Copies out from `offset` bytes past the head, taking nothing. Returns how many bytes were there,
-    /// at most those seen at the last look.
+    /// Copies out from `offset` bytes past the head, taking nothing. Returns how many bytes were
+    /// there, at most those seen at the last look.
     #[inline]
     pub fn read_at(&self, fifo: &Fifo<'_>, offset: u32, to: &mut [u8]) -> usize {
         let there = self.used_seen().saturating_sub(offset) as usize;

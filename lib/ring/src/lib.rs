@@ -8,8 +8,9 @@
 //! | [`lock`] | a lock in shared memory whose owner may die |
 //! | [`shared`] | typed views of a shared mapping |
 //!
-//! Memory that another process maps is hostile: each word is read once, checked, then used, so that no
-//! value in it can take an access out of bounds. What is wrong there comes back as a [`Corrupt`] value.
+//! Memory that another process maps is hostile: each word is read once, checked, then used, so that
+//! no value in it can take an access out of bounds. What is wrong there comes back as a [`Corrupt`]
+//! value.
 
 pub mod fifo;
 pub mod lock;

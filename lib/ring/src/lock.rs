@@ -1,8 +1,8 @@
 //! A lock in shared memory for the processes and threads that share one end of a socket.
 //!
-//! It is held for a copy, never across a sleep. Its owner may be killed while holding it, so a waiter that
-//! has waited long checks that the owner exists and takes the lock over if not: what it protects are FIFO
-//! positions, each a single store, valid at every moment.
+//! It is held for a copy, never across a sleep. Its owner may be killed while holding it, so a
+//! waiter that has waited long checks that the owner exists and takes the lock over if not: what it
+//! protects are FIFO positions, each a single store, valid at every moment.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

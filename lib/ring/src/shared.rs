@@ -1,7 +1,7 @@
 //! Typed views of a shared mapping.
 //!
-//! A view is a plain reference to atomics, so whatever another process writes under it is a value, never
-//! undefined behaviour.
+//! A view is a plain reference to atomics, so whatever another process writes under it is a value,
+//! never undefined behaviour.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -11,8 +11,8 @@ use io_net_os::map::SharedMap;
 
 /// Types that may lie in memory that other processes write.
 ///
-/// # Safety
-/// Each byte is part of an atomic (or of padding that nobody reads), and each bit pattern is a value.
+/// # Safety Each byte is part of an atomic (or of padding that nobody reads), and each bit pattern
+/// is a value.
 pub unsafe trait Shared {}
 
 // SAFETY: an atomic, of which each bit pattern is a value.
@@ -47,8 +47,8 @@ pub fn view<T: Shared>(map: &SharedMap, offset: usize) -> Option<&T> {
     if end > map.len() || !offset.is_multiple_of(align_of::<T>()) || align_of::<T>() > 4096 {
         return None;
     }
-    // SAFETY: in bounds and aligned, as just checked; valid while `map` is borrowed; `T: Shared` allows
-    // any value and any concurrent write.
+    // SAFETY: in bounds and aligned, as just checked; valid while `map` is borrowed; `T: Shared`
+    // allows any value and any concurrent write.
     Some(unsafe { &*map.as_ptr().add(offset).cast::<T>() })
 }
 
@@ -60,14 +60,15 @@ pub struct Bytes<'m> {
     map: PhantomData<&'m SharedMap>,
 }
 
-// SAFETY: it stands for a borrow of a SharedMap, which is Sync, and its bytes may change at any time.
+// SAFETY: it stands for a borrow of a SharedMap, which is Sync, and its bytes may change at any
+// time.
 unsafe impl Send for Bytes<'_> {}
 // SAFETY: as for Send.
 unsafe impl Sync for Bytes<'_> {}
 
 impl<'m> Bytes<'m> {
-    /// The `size` bytes at `offset` of `map`; None when they are not within it, or `size` is no power
-    /// of two.
+    /// The `size` bytes at `offset` of `map`; None when they are not within it, or `size` is no
+    /// power of two.
     #[must_use]
     pub fn new(map: &'m SharedMap, offset: usize, size: u32) -> Option<Self> {
         let end = offset.checked_add(size as usize)?;
@@ -89,16 +90,16 @@ impl<'m> Bytes<'m> {
         self.size
     }
 
-    /// Copies `from` in, beginning at `position` modulo the size and going round at the end. At most
-    /// `size` bytes are copied.
+    /// Copies `from` in, beginning at `position` modulo the size and going round at the end. At
+    /// most `size` bytes are copied.
     #[inline]
     pub(crate) fn write(&self, position: u32, from: &[u8]) {
         let at = (position & (self.size - 1)) as usize;
         let len = from.len().min(self.size as usize);
         let first = len.min(self.size as usize - at);
-        // SAFETY: `at + first <= size` and `len - first <= at`, so both copies stay within the stretch;
-        // `from` is private memory, hence disjoint. Another process may write the same bytes at the same
-        // time, which can change what they are and nothing else.
+        // SAFETY: `at + first <= size` and `len - first <= at`, so both copies stay within the
+        // stretch; `from` is private memory, hence disjoint. Another process may write the same
+        // bytes at the same time, which can change what they are and nothing else.
         unsafe {
             let base = self.base.as_ptr();
             std::ptr::copy_nonoverlapping(from.as_ptr(), base.add(at), first);
@@ -106,8 +107,8 @@ impl<'m> Bytes<'m> {
         }
     }
 
-    /// Copies out into `to`, beginning at `position` modulo the size and going round at the end. At most
-    /// `size` bytes are copied.
+    /// Copies out into `to`, beginning at `position` modulo the size and going round at the end. At
+    /// most `size` bytes are copied.
     #[inline]
     pub(crate) fn read(&self, position: u32, to: &mut [u8]) {
         let at = (position & (self.size - 1)) as usize;

@@ -1,7 +1,9 @@
-//! A ring of `u64` from one thread to another of the same process: how packets cross between workers.
+//! A ring of `u64` from one thread to another of the same process: how packets cross between
+//! workers.
 //!
-//! The producer's and the consumer's positions lie on separate cache lines, and each side keeps the other's
-//! position as it last saw it, so that a burst costs one shared line a side. Nothing here blocks.
+//! The producer's and the consumer's positions lie on separate cache lines, and each side keeps the
+//! other's position as it last saw it, so that a burst costs one shared line a side. Nothing here
+//! blocks.
 
 use std::sync::Arc;
 

@@ -1,16 +1,16 @@
 //! Who must be woken: the protocols by which two sides that poll shared memory also sleep.
 //!
-//! Each is the same store-load handshake. The side with news stores it, fences, then reads whether the
-//! other sleeps; the side that goes to sleep says so, fences, then looks for news once more. In every
-//! interleaving at least one of them sees the other.
+//! Each is the same store-load handshake. The side with news stores it, fences, then reads whether
+//! the other sleeps; the side that goes to sleep says so, fences, then looks for news once more. In
+//! every interleaving at least one of them sees the other.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// How many bits a [`DirtySet`] has.
 pub const DIRTY_BITS: usize = 448;
 
-/// Many producers' news for one consumer: a bit each, and whether the consumer sleeps. One cache line,
-/// so that marking touches that line only.
+/// Many producers' news for one consumer: a bit each, and whether the consumer sleeps. One cache
+/// line, so that marking touches that line only.
 ///
 /// A producer can set its bit as often as it likes: it costs the consumer one look, never memory.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Default for DirtySet {
 }
 
 impl DirtySet {
-    /// Says that there is news at `bit`, stored before this call. True: the consumer sleeps and must be
-    /// kicked. A bit out of range marks nothing.
+    /// Says that there is news at `bit`, stored before this call. True: the consumer sleeps and
+    /// must be kicked. A bit out of range marks nothing.
     #[inline]
     #[must_use]
     pub fn mark(&self, bit: usize) -> bool {
@@ -54,8 +54,8 @@ impl DirtySet {
         self.sleeping.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes the marks of bits `64 * index` to `64 * index + 63`; their news is visible from now on. 0
-    /// for an index out of range.
+    /// Takes the marks of bits `64 * index` to `64 * index + 63`; their news is visible from now
+    /// on. 0 for an index out of range.
     #[inline]
     #[must_use]
     pub fn take(&self, index: usize) -> u64 {
@@ -66,8 +66,8 @@ impl DirtySet {
         }
     }
 
-    /// Says that the consumer is about to sleep. True: nothing is marked, it may. False: something is,
-    /// and the consumer counts as awake again.
+    /// Says that the consumer is about to sleep. True: nothing is marked, it may. False: something
+    /// is, and the consumer counts as awake again.
     #[must_use]
     pub fn sleep(&self) -> bool {
         self.sleeping.store(1, Ordering::Relaxed);
@@ -87,8 +87,8 @@ impl DirtySet {
 
 /// Bits of consumers that sleep, each until rung.
 ///
-/// A sleeper sets its bit; whoever has news takes the bits that concern it, and with them the duty to ring:
-/// so one sleep gets one ring, however much news there is.
+/// A sleeper sets its bit; whoever has news takes the bits that concern it, and with them the duty
+/// to ring: so one sleep gets one ring, however much news there is.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct SleepSet(AtomicU64);
@@ -115,8 +115,8 @@ impl SleepSet {
         self.0.fetch_and(!bits, Ordering::Relaxed);
     }
 
-    /// Those of `bits` that sleep and whom the caller must ring now. To be called with a SeqCst fence
-    /// between it and the store of the news.
+    /// Those of `bits` that sleep and whom the caller must ring now. To be called with a SeqCst
+    /// fence between it and the store of the news.
     #[inline]
     #[must_use]
     pub fn take(&self, bits: u64) -> u64 {
@@ -128,7 +128,8 @@ impl SleepSet {
 }
 
 /// Whether a position that went from `old` to `new` has reached `mark` on the way: `mark` is in
-/// `(old, new]`, modulo 2^32. What tells a consumer when the other side wants to hear of its progress.
+/// `(old, new]`, modulo 2^32. What tells a consumer when the other side wants to hear of its
+/// progress.
 #[inline]
 #[must_use]
 pub fn reached(mark: u32, old: u32, new: u32) -> bool {
