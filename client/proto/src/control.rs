@@ -213,11 +213,23 @@ pub struct Nic {
     pub media_rate_kbps: u64,
     /// In bytes, link header not counted.
     pub mtu: u32,
+    /// The longest frame that it receives, likewise.
+    #[serde(default)]
+    pub mru: u32,
     /// Whether it takes frames for others.
     pub promiscuous: bool,
+    /// Whether it takes multicast.
+    #[serde(default)]
+    pub multicast: bool,
+    /// Its interrupt, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irq: Option<u32>,
+    /// Its first I/O port, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_port: Option<u64>,
     /// Full duplex.
     pub full_duplex: bool,
-    /// Counters by name, as the driver gives them.
+    /// Counters that the driver keeps, named as the fields of `io_net_abi::NicStats`.
     pub counters: BTreeMap<String, u64>,
 }
 

@@ -6,6 +6,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod futex;
 pub mod map;
+pub mod mount;
 pub mod netdev;
 pub mod region;
 pub mod task;
