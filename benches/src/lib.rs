@@ -1,1 +1,0 @@
-//! Programs that the benchmarks run: ping-pong clients and servers.

@@ -1,0 +1,163 @@
+//! DPDK's testpmd as the traffic generator and as the peer that forwards.
+//!
+//! Generator and forwarder have a processor each. The generator is memif's client, because it
+//! offers the memory; its sockets are `m0` and `m1` in the bench's directory.
+
+use io_net_e2e::{Lab, Outcome, Program};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Huge pages of 2 MiB for both programs.
+const HUGE_PAGES: u32 = 512;
+
+/// Lines of `Rx-pps` that are passed over while the link comes up and the caches warm.
+const WARM_LINES: usize = 6;
+
+/// Lines of `Rx-pps` that are counted: two ports, once a second.
+const LINES: usize = 6;
+
+/// Huge pages and their file system, as they were before when it goes.
+#[derive(Debug)]
+pub(crate) struct HugePages {
+    before: String,
+    mounted: Option<PathBuf>,
+}
+
+const NR_HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
+
+impl HugePages {
+    /// Reserves them.
+    ///
+    /// # Errors
+    /// The kernel gives none.
+    pub(crate) fn reserve(lab: &Lab) -> Outcome<Self> {
+        let before = fs::read_to_string(NR_HUGE_PAGES).map_err(|e| e.to_string())?;
+        if before.trim().parse().unwrap_or(0) < HUGE_PAGES {
+            fs::write(NR_HUGE_PAGES, HUGE_PAGES.to_string())
+                .map_err(|e| format!("no huge pages: {e}"))?;
+        }
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let mut this = Self {
+            before,
+            mounted: None,
+        };
+        if !mounts.contains(" hugetlbfs ") {
+            let dir = lab.dir().join("huge");
+            fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+            lab.output(
+                Command::new("mount")
+                    .args(["-t", "hugetlbfs", "none"])
+                    .arg(&dir),
+            )?;
+            this.mounted = Some(dir);
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.mounted {
+            let _ = Command::new("umount").arg(dir).status();
+        }
+        let _ = fs::write(NR_HUGE_PAGES, &self.before);
+    }
+}
+
+/// The path of port `n`'s socket.
+pub(crate) fn socket(dir: &Path, n: u32) -> PathBuf {
+    dir.join(format!("m{n}"))
+}
+
+/// Starts the generator on processor 1.
+///
+/// # Errors
+/// It does not start.
+pub(crate) fn generate(lab: &Lab) -> Outcome<Program> {
+    let mut command = testpmd(lab, "client", "2@1,3@1", "generator");
+    lab.start(command.arg("--forward-mode=flowgen"))
+}
+
+/// Starts the forwarder on processor 0.
+///
+/// # Errors
+/// It does not start.
+pub(crate) fn forward(lab: &Lab) -> Outcome<Program> {
+    let mut command = testpmd(lab, "server", "0@0,1@0", "forwarder");
+    lab.start(command.args(["--forward-mode=macswap", "--record-core-cycles"]))
+}
+
+fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
+    let mut command = Command::new("dpdk-testpmd");
+    command.args([
+        "--lcores",
+        cores,
+        "--no-pci",
+        "-m",
+        "256",
+        "--single-file-segments",
+    ]);
+    command.arg(format!("--file-prefix={prefix}-{}", std::process::id()));
+    for n in 0..2 {
+        let socket = socket(lab.dir(), n);
+        command.arg(format!(
+            "--vdev=net_memif{n},role={role},id={n},socket={},socket-abstract=no",
+            socket.display()
+        ));
+    }
+    command.args(["--", "--nb-cores=1", "--stats-period=1"]);
+    command
+}
+
+/// Packets a second that come back to the generator on both ports, the median second.
+///
+/// # Errors
+/// It ends, or nothing comes.
+pub(crate) fn rate(generator: &mut Program) -> Outcome<f64> {
+    let lines = io_net_e2e::wait_for("the generator's rates", Duration::from_secs(40), || {
+        let rates = rx_rates(&generator.printed());
+        let busy = rates.iter().position(|rate| *rate > 0.0)?;
+        let counted = rates.get(busy + WARM_LINES..busy + WARM_LINES + LINES)?;
+        Some(counted.to_vec())
+    })?;
+    let seconds = lines.chunks(2).map(|ports| ports.iter().sum());
+    Ok(crate::series::median(seconds.collect()))
+}
+
+fn rx_rates(text: &str) -> Vec<f64> {
+    text.lines()
+        .filter_map(|line| {
+            let rest = line.trim().strip_prefix("Rx-pps:")?;
+            rest.split_whitespace().next()?.parse().ok()
+        })
+        .collect()
+}
+
+/// Ends the forwarder and returns the cycles a packet that it spent, empty polls apart.
+///
+/// # Errors
+/// It does not say.
+pub(crate) fn cycles_a_packet(mut forwarder: Program) -> Outcome<f64> {
+    forwarder.signal("INT")?;
+    forwarder.wait(Duration::from_secs(20))?;
+    let said = forwarder.printed();
+    let line = said
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("CPU cycles/packet="));
+    line.and_then(|rest| rest.split([' ', '(']).next()?.parse().ok())
+        .ok_or_else(|| format!("testpmd did not tell its cycles: {said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rx_rates;
+
+    #[test]
+    fn rates_are_read() {
+        let text = "  Rx-pps:      6741266          Rx-bps:   3235808064\n  Tx-pps: 1\n";
+        assert_eq!(rx_rates(text), [6_741_266.0]);
+    }
+}
