@@ -87,10 +87,8 @@ fn description(source: &Source, _options: &str) -> Result<Findings, String> {
         "`size` is not that of ion_module_t",
     );
     require(module.abi_major == ABI_MAJOR, "`abi_major` is another");
-    require(
-        module.abi_minor <= ABI_MINOR,
-        "`abi_minor` is newer than io-net",
-    );
+    let newer = (ABI_MINOR + 1..).contains(&module.abi_minor);
+    require(!newer, "`abi_minor` is newer than io-net");
     let prefix = match module.kind {
         KIND_DRIVER => "devn-",
         KIND_FILTER => "nfm-",

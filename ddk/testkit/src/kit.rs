@@ -182,7 +182,7 @@ impl Kit {
         let mut pkts: Vec<*mut Npkt> = packets.into_iter().map(SharedPacket::into_raw).collect();
         for burst in pkts.chunks_mut(BURST_MAX) {
             for &pkt in burst.iter() {
-                self.shared.state().ledger.to_module(pkt, how);
+                self.shared.state().ledger.give_to_module(pkt, how);
             }
             let (pkts, n) = (burst.as_mut_ptr(), burst.len() as u32);
             // SAFETY: `n` owned references, which go to the module.

@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     /// The module hands a reference over by `how`. False where it has none to give.
-    pub(crate) fn from_module(&mut self, pkt: *mut Npkt, how: &'static str) -> bool {
+    pub(crate) fn take_from_module(&mut self, pkt: *mut Npkt, how: &'static str) -> bool {
         let sound = match self.held(pkt, Side::Module) {
             Ok(0) => Err("the packet had been handed on or released before".into()),
             Ok(_) => self.chain(pkt),
@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// The test's side hands a reference to the module.
-    pub(crate) fn to_module(&mut self, pkt: *mut Npkt, how: &'static str) {
+    pub(crate) fn give_to_module(&mut self, pkt: *mut Npkt, how: &'static str) {
         let index = self.index(pkt);
         let entry = &mut self.entries[index];
         entry.kit = entry.kit.saturating_sub(1);
@@ -216,10 +216,11 @@ impl Ledger {
             // SAFETY: `index` is below the pool's count of descriptors.
             let next = unsafe { (*base.add(index)).next };
             let tail = index as i64 + i64::from(next);
-            if entry.live && next != 0 {
-                if let Some(mark) = usize::try_from(tail).ok().and_then(|i| chained.get_mut(i)) {
-                    *mark = true;
-                }
+            let tail = usize::try_from(tail)
+                .ok()
+                .filter(|_| entry.live && next != 0);
+            if let Some(mark) = tail.and_then(|tail| chained.get_mut(tail)) {
+                *mark = true;
             }
         }
         chained

@@ -88,7 +88,7 @@ fn send(kit: &Shared, reg: RegHandle, up: bool, pkts: &[*mut Npkt]) {
         state.ledger.violation(format!("{how} after quiesce"));
     }
     for &pkt in pkts {
-        if state.ledger.from_module(pkt, how) {
+        if state.ledger.take_from_module(pkt, how) {
             state.sent.push(RawSent { reg, up, pkt });
         }
     }
