@@ -57,6 +57,12 @@ impl Tally {
         }
     }
 
+    /// Bytes so far.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Counts `packet`, an Ethernet frame.
     #[inline]
     pub fn packet(&mut self, packet: &SharedPacket) {
