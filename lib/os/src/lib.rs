@@ -4,6 +4,7 @@ pub mod clock;
 pub mod cpu;
 pub mod epoll;
 pub mod eventfd;
+pub mod fd;
 pub mod futex;
 pub mod map;
 pub mod mount;

@@ -185,6 +185,38 @@ pub fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
     })
 }
 
+fn option<T>(fd: BorrowedFd<'_>, name: i32, mut value: T) -> io::Result<T> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `value`; callers pass plain integers.
+    check(unsafe {
+        let (raw, level) = (fd.as_raw_fd(), libc::SOL_SOCKET);
+        libc::syscall(
+            libc::SYS_getsockopt,
+            raw,
+            level,
+            name,
+            &raw mut value,
+            &raw mut len,
+        )
+    })?;
+    Ok(value)
+}
+
+/// The kernel's number for a socket, the same through each copy of its fd and never used twice.
+///
+/// # Errors
+/// ENOTSOCK when it is no socket.
+pub fn cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    option(fd, libc::SO_COOKIE, 0_u64)
+}
+
+/// Whether `fd` is a Unix `SOCK_SEQPACKET` socket; false for anything else, such as a closed fd.
+#[must_use]
+pub fn is_seqpacket(fd: BorrowedFd<'_>) -> bool {
+    option(fd, libc::SO_TYPE, 0_i32).is_ok_and(|t| t == libc::SOCK_SEQPACKET)
+        && option(fd, libc::SO_DOMAIN, 0_i32).is_ok_and(|d| d == libc::AF_UNIX)
+}
+
 /// Room for the control message that carries `FDS_MAX` fds, aligned as cmsghdr wants.
 type Control = [u64; (size_of::<libc::cmsghdr>() + FDS_MAX * size_of::<RawFd>()).div_ceil(8)];
 
@@ -331,6 +363,12 @@ mod tests {
     fn messages_keep_their_bounds_and_carry_fds() {
         let (a, b) = seqpacket_pair(true).unwrap();
         let ev = EventFd::new().unwrap();
+        assert_eq!(
+            cookie(a.as_fd()).unwrap(),
+            cookie(a.try_clone().unwrap().as_fd()).unwrap()
+        );
+        assert_ne!(cookie(a.as_fd()).unwrap(), cookie(b.as_fd()).unwrap());
+        assert!(is_seqpacket(a.as_fd()) && !is_seqpacket(ev.as_fd()));
         send_fds(a.as_fd(), b"one", &[ev.as_fd(), ev.as_fd()], Wait::DontWait).unwrap();
         send_fds(a.as_fd(), b"three", &[], Wait::DontWait).unwrap();
         let mut buf = [0; 4];

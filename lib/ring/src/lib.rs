@@ -6,7 +6,7 @@
 //! | [`fifo`] | a ring of bytes between two processes |
 //! | [`wake`] | who must be woken: dirty bits, sleeping flags, positions to report |
 //! | [`lock`] | a lock in shared memory whose owner may die |
-//! | [`shared`] | typed views of a shared mapping |
+//! | [`mod@shared`] | typed views of a shared mapping |
 //!
 //! Memory that another process maps is hostile: each word is read once, checked, then used, so that
 //! no value in it can take an access out of bounds. What is wrong there comes back as a [`Corrupt`]

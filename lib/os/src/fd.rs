@@ -1,0 +1,51 @@
+//! File descriptors as numbers.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Moves `fd` to the lowest free number from `min` on, close-on-exec; leaves it where it is if that
+/// is beyond the process's limit. Keeps a library's descriptors out of the range that its program
+/// counts on.
+#[must_use]
+pub fn move_above(fd: OwnedFd, min: i32) -> OwnedFd {
+    // SAFETY: F_DUPFD_CLOEXEC touches no memory.
+    let high = unsafe {
+        libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, min) as i32
+    };
+    if high < 0 {
+        return fd;
+    }
+    // SAFETY: the kernel has just returned it, and nothing else owns it.
+    unsafe { OwnedFd::from_raw_fd(high) }
+}
+
+/// The most descriptors that this process may have open: its soft limit.
+///
+/// # Errors
+/// Never in practice.
+pub fn limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is valid for writing.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
+        0 => Ok(limit.rlim_cur),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moved_up_or_left_in_place() {
+        let fd = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let fd = move_above(fd, 200);
+        assert!(fd.as_raw_fd() >= 200);
+        let at = fd.as_raw_fd();
+        assert_eq!(move_above(fd, i32::MAX).as_raw_fd(), at);
+        assert!(limit().unwrap() > 3);
+    }
+}
