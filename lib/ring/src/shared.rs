@@ -11,7 +11,8 @@ use io_net_os::map::SharedMap;
 
 /// Types that may lie in memory that other processes write.
 ///
-/// # Safety Each byte is part of an atomic (or of padding that nobody reads), and each bit pattern
+/// # Safety
+/// Each byte is part of an atomic (or of padding that nobody reads), and each bit pattern
 /// is a value.
 pub unsafe trait Shared {}
 
