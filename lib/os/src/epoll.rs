@@ -1,7 +1,7 @@
 //! epoll and poll.
 //!
-//! An `Epoll` may be shared by threads; each `wait` has its own array. The calls go to the kernel by
-//! number, since within the LD_PRELOAD shim libc's names are the shim's own.
+//! An `Epoll` may be shared by threads; each `wait` has its own array. The calls go to the kernel
+//! by number, since within the LD_PRELOAD shim libc's names are the shim's own.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -110,8 +110,8 @@ impl Epoll {
         }
     }
 
-    /// Waits for events: at most `timeout`, for ever when None. Returns those that came, none when the
-    /// time ran out or a signal came.
+    /// Waits for events: at most `timeout`, for ever when None. Returns those that came, none when
+    /// the time ran out or a signal came.
     ///
     /// # Errors
     /// The kernel's error; EINTR is no error here.
@@ -146,20 +146,57 @@ impl AsFd for Epoll {
     }
 }
 
+/// epoll_pwait2(2) on an epoll fd that somebody else owns, with the signal mask (the kernel's
+/// 64-bit form) that holds meanwhile. Returns how many events came.
+///
+/// # Errors
+/// The kernel's error, EINTR included.
+pub fn wait_on(
+    epfd: BorrowedFd<'_>,
+    events: &mut [Event],
+    timeout: Option<Duration>,
+    mask: Option<&u64>,
+) -> io::Result<usize> {
+    let spec = timeout.map(timespec);
+    let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let mask = mask.map_or(std::ptr::null(), std::ptr::from_ref);
+    let max = i32::try_from(events.len()).unwrap_or(i32::MAX);
+    // SAFETY: the kernel writes at most `max` events; `spec` and `mask` outlive the call.
+    let n = unsafe {
+        let (epfd, out) = (epfd.as_raw_fd(), events.as_mut_ptr());
+        libc::syscall(libc::SYS_epoll_pwait2, epfd, out, max, spec, mask, 8_usize)
+    };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
 /// One fd of [`poll`].
 pub type PollFd = libc::pollfd;
 
-/// poll(2): waits until one of `fds` is ready, at most `timeout`, for ever when None. Returns how many
-/// are; 0 when the time ran out.
+/// poll(2): waits until one of `fds` is ready, at most `timeout`, for ever when None. Returns how
+/// many are; 0 when the time ran out.
 ///
 /// # Errors
 /// The kernel's error; EINTR included, because callers differ in what a signal means to them.
 pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>) -> io::Result<usize> {
+    poll_masked(fds, timeout, None)
+}
+
+/// As [`poll`], with the signal mask (the kernel's 64-bit form) that holds meanwhile.
+///
+/// # Errors
+/// As [`poll`].
+pub fn poll_masked(
+    fds: &mut [PollFd],
+    timeout: Option<Duration>,
+    mask: Option<&u64>,
+) -> io::Result<usize> {
+    let mask = mask.map_or(std::ptr::null(), std::ptr::from_ref);
     let mut spec = timeout.map(timespec);
     let spec = spec
         .as_mut()
         .map_or(std::ptr::null_mut(), std::ptr::from_mut);
-    // SAFETY: `fds` and `spec` are valid for reading and writing during the call.
+    // SAFETY: `fds` and `spec` are valid for reading and writing during the call, `mask` for
+    // reading.
     let n = unsafe {
         libc::syscall(
             libc::SYS_ppoll,

@@ -5,27 +5,40 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Sleeps while `*word == expected`, until woken or `timeout` (for ever when None) has passed.
-///
-/// Returns false only when the time ran out; true says "look again".
-pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
+/// How a [`sleep`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// Woken, or the word was not what was expected: look again.
+    Woken,
+    /// The time ran out.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+/// Sleeps while `*word == expected`, until woken, interrupted, or `timeout` (for ever when None) has
+/// passed.
+pub fn sleep(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Sleep {
     let spec = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: t.subsec_nanos().into(),
     });
     let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let (word, op) = (word.as_ptr(), libc::FUTEX_WAIT);
     // SAFETY: `word` and `spec` are valid for the call; the kernel only reads the word.
-    let rc = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT,
-            expected,
-            spec,
-        )
-    };
-    // SAFETY: errno is this thread's own.
-    rc == 0 || unsafe { *libc::__errno_location() } != libc::ETIMEDOUT
+    if unsafe { libc::syscall(libc::SYS_futex, word, op, expected, spec) } == 0 {
+        return Sleep::Woken;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => Sleep::TimedOut,
+        Some(libc::EINTR) => Sleep::Interrupted,
+        _ => Sleep::Woken,
+    }
+}
+
+/// As [`sleep`], for those whom signals do not concern. Returns false only when the time ran out.
+pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
+    sleep(word, expected, timeout) != Sleep::TimedOut
 }
 
 /// Wakes up to `count` sleepers on `word`, in any process that maps it.

@@ -10,6 +10,7 @@ pub mod map;
 pub mod mount;
 pub mod netdev;
 pub mod region;
+pub mod signal;
 pub mod task;
 pub mod tun;
 pub mod unix;

@@ -210,6 +210,22 @@ pub fn cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
     option(fd, libc::SO_COOKIE, 0_u64)
 }
 
+/// SO_RCVTIMEO: how long a blocking receive or accept waits; zero: for ever.
+///
+/// # Errors
+/// ENOTSOCK when it is no socket.
+pub fn set_receive_timeout(fd: BorrowedFd<'_>, timeout: std::time::Duration) -> io::Result<()> {
+    let tv = libc::timeval {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_usec: timeout.subsec_micros().into(),
+    };
+    let (level, name, len) = (libc::SOL_SOCKET, libc::SO_RCVTIMEO, size_of_val(&tv));
+    let raw = fd.as_raw_fd();
+    // SAFETY: the kernel reads `len` bytes of `tv`.
+    check(unsafe { libc::syscall(libc::SYS_setsockopt, raw, level, name, &raw const tv, len) })?;
+    Ok(())
+}
+
 /// Whether `fd` is a Unix `SOCK_SEQPACKET` socket; false for anything else, such as a closed fd.
 #[must_use]
 pub fn is_seqpacket(fd: BorrowedFd<'_>) -> bool {
