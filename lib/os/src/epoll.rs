@@ -203,7 +203,7 @@ pub fn poll_masked(
             fds.as_mut_ptr(),
             fds.len(),
             spec,
-            0_usize,
+            mask,
             8_usize,
         )
     };
