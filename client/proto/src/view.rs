@@ -13,7 +13,7 @@ use io_net_ring::shared::{self, Bytes};
 
 use crate::segment::{Geometry, Header, MAGIC};
 use crate::session::SegmentInfo;
-use crate::slot::Slot;
+use crate::slot::{SLOT_SIZE, Slot};
 
 /// A segment mapped into this process.
 #[derive(Debug)]
@@ -182,6 +182,18 @@ impl Segment {
         self.header().dirty.mark(index as usize)
     }
 
+    /// io-net's side: makes slot `index`, which is in nobody's use, all zero but for its generation.
+    pub fn clear_slot(&self, index: u32) {
+        let Some(slot) = self.slot(index) else { return };
+        let generation = slot.server.generation.load(Ordering::Relaxed);
+        let words: Option<&[AtomicU32; SLOT_SIZE / 4]> =
+            shared::view(&self.map, self.geometry.slot(index));
+        for word in words.into_iter().flatten() {
+            word.store(0, Ordering::Relaxed);
+        }
+        slot.server.generation.store(generation, Ordering::Relaxed);
+    }
+
     /// io-net's side: gives the memory of slot `index`'s FIFOs back to the system; they read as
     /// zero.
     ///
@@ -244,6 +256,26 @@ mod tests {
         server.discard_fifos(3).unwrap();
         assert_eq!(c.read_at(&out, 0, &mut buf), 4);
         assert_eq!(&buf[..4], [0; 4]);
+    }
+
+    #[test]
+    fn a_cleared_slot_keeps_its_generation() {
+        let (server, program) = pair();
+        let slot = program.slot(2).unwrap();
+        slot.server.generation.store(7, Ordering::Relaxed);
+        slot.reply.payload[31].store(1, Ordering::Relaxed);
+        program
+            .slot(3)
+            .unwrap()
+            .both
+            .error
+            .store(5, Ordering::Relaxed);
+        server.clear_slot(2);
+        server.clear_slot(4);
+        assert_eq!(slot.server.generation.load(Ordering::Relaxed), 7);
+        assert_eq!(slot.reply.payload[31].load(Ordering::Relaxed), 0);
+        let other = program.slot(3).unwrap();
+        assert_eq!(other.both.error.load(Ordering::Relaxed), 5);
     }
 
     #[test]
