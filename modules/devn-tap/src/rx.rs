@@ -13,6 +13,8 @@ use std::io::{ErrorKind, IoSliceMut};
 
 /// Packets in a burst, at most.
 const BURST: usize = 64;
+/// Small packets fetched from the pool at once.
+const STOCK: usize = 32;
 /// Bytes in a burst, about: what of it has been read should still be in the cache further up.
 const BURST_BYTES: u64 = 256 << 10;
 /// Bytes that the small packet takes: an MTU of 1500 with headers, tags and some room.
@@ -151,7 +153,7 @@ impl Receiver {
     #[inline]
     fn small_packet(&mut self) -> Option<Packet> {
         if self.small.is_empty() {
-            alloc_burst(FIRST as u32, BURST, &mut self.small);
+            alloc_burst(FIRST as u32, STOCK, &mut self.small);
         }
         let mut packet = self.small.pop_unique()?;
         packet.append(FIRST)?;

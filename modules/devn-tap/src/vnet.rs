@@ -60,12 +60,19 @@ fn header_len(vnet: &VnetHdr, frame: &[u8]) -> Option<u16> {
     vnet.csum_start.checked_add(transport)
 }
 
-/// The header of a frame that grew by `shift` bytes before its offsets.
+/// The header of a frame that grew by `shift` bytes before its offsets. Those that mean nothing
+/// are 0: the kernel refuses a header length that is shorter than Ethernet's.
 #[inline]
 pub(crate) fn format(vnet: &VnetHdr, shift: u16) -> Bytes {
-    let [h0, h1] = vnet.hdr_len.saturating_add(shift).to_ne_bytes();
+    let shifted = |meant: bool, offset: u16| match meant {
+        true => offset.saturating_add(shift),
+        false => 0,
+    };
+    let hdr_len = shifted(vnet.gso_type != GSO_NONE, vnet.hdr_len);
+    let csum_start = shifted(vnet.flags & VNET_NEEDS_CSUM != 0, vnet.csum_start);
+    let [h0, h1] = hdr_len.to_ne_bytes();
     let [g0, g1] = vnet.gso_size.to_ne_bytes();
-    let [s0, s1] = vnet.csum_start.saturating_add(shift).to_ne_bytes();
+    let [s0, s1] = csum_start.to_ne_bytes();
     let [o0, o1] = vnet.csum_offset.to_ne_bytes();
     [vnet.flags, vnet.gso_type, h0, h1, g0, g1, s0, s1, o0, o1]
 }
@@ -149,5 +156,6 @@ mod tests {
     fn a_tag_shifts_the_offsets() {
         let shifted = parse(&format(&segment(), 4), &[0x80; 3000]).unwrap();
         assert_eq!((shifted.csum_start, shifted.hdr_len), (38, 70));
+        assert_eq!(format(&VnetHdr::default(), 4), [0; VNET_SIZE]);
     }
 }

@@ -1,0 +1,40 @@
+//! Tests in a network namespace of their own: the test program starts itself again inside one.
+
+use std::process::Command;
+
+/// Says that the program runs inside already.
+const INSIDE: &str = "DEVN_TAP_TEST_INSIDE";
+
+/// Runs `body`, which is the body of the test called `name`, in a private network namespace.
+///
+/// Where the system lets nobody make one, the test is skipped with the reason, unless `CI` is set.
+pub(crate) fn run(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    // A user namespace too, so that root is not needed.
+    let arguments = ["--net", "--user", "--map-root-user"];
+    let possible = Command::new("unshare").args(arguments).arg("true").output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "no namespaces to be had");
+        println!("skipped: this system allows no user namespaces (unshare --net --user)");
+        return;
+    }
+    let module = io_net_testkit::built_module("devn-tap");
+    let modules = module.parent().expect("a module lies in a directory");
+    let program = std::env::current_exe().expect("the test's own path");
+    let output = Command::new("unshare")
+        .args(arguments)
+        .arg(program)
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .env("IO_NET_TEST_MODULES", modules)
+        .output()
+        .expect("unshare starts, as it just did");
+    let text = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
+}
