@@ -1,0 +1,179 @@
+//! The registrant. Its home worker runs all of it.
+//!
+//! A burst is mostly frames of a few flows, one after another. So a decision is made where the
+//! addresses change, and holds for the frames that follow; it never outlives the burst, and so sees
+//! every change of the table, of the ports and of the time.
+
+use crate::control;
+use crate::decide::{Decision, Verdict};
+use crate::frame::Key;
+use crate::options::BridgeOptions;
+use crate::ports::{Change, PORTS_MAX, Ports};
+use crate::stats::Stats;
+use crate::table::Table;
+use io_net_ddk::abi::{
+    Advert, DEVCTL_JSON, LOG_WARNING, NPKT_BCAST, NPKT_HASH, NPKT_MCAST, NPKT_PROMISC, NPKT_TSTAMP,
+    NPKT_UP, VNET_DATA_VALID,
+};
+use io_net_ddk::errno::EOPNOTSUPP;
+use io_net_ddk::prelude::*;
+use io_net_ddk::{advert_name, answer};
+
+/// The timer that forgets silent stations.
+const AGEING: u32 = 0;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What an up packet knows and a down packet does not.
+const ONLY_UP: u16 = NPKT_UP | NPKT_BCAST | NPKT_MCAST | NPKT_PROMISC | NPKT_TSTAMP | NPKT_HASH;
+
+pub(crate) struct Bridge {
+    pub(crate) ports: Ports,
+    pub(crate) table: Table,
+    pub(crate) stats: Stats,
+    /// Frames that go down, by port.
+    pub(crate) down: Box<[BurstBuf]>,
+    /// Frames that go up.
+    pub(crate) up: Box<BurstBuf>,
+    sweep_ns: u64,
+}
+
+impl Registrant for Bridge {
+    fn rx_up(&mut self, burst: Burst, cx: &Cx) {
+        self.switch(burst, true, cx);
+    }
+
+    fn rx_down(&mut self, burst: Burst, cx: &Cx) {
+        self.switch(burst, false, cx);
+    }
+
+    fn timer(&mut self, _id: u32, now_ns: u64, cx: &Cx) {
+        let n = self.table.forget_old(seconds(now_ns));
+        self.stats.forgotten.add(n as u64);
+        cx.timer(AGEING, now_ns + self.sweep_ns);
+    }
+
+    fn dl_advert(&mut self, advert: &Advert, cx: &Cx) {
+        match self.ports.advertised(advert) {
+            Change::None | Change::Present => {}
+            Change::Lost(port) => {
+                let n = self.table.forget(|station| station.port == port);
+                self.stats.forgotten.add(n as u64);
+            }
+            Change::TooMany => cx.log(
+                LOG_WARNING,
+                format_args!(
+                    "{} is not bridged: a bridge has {PORTS_MAX} ports at most",
+                    advert_name(advert)
+                ),
+            ),
+        }
+    }
+
+    fn devctl(&mut self, cmd: u32, data: &mut [u8], len: usize, cx: &Cx) -> Result<usize, Failure> {
+        if cmd != DEVCTL_JSON {
+            let text = format!("nfm-bridge does not know devctl {cmd}");
+            return Err(Failure::new(EOPNOTSUPP, text));
+        }
+        let text = control::request(self, &data[..len], seconds(cx.now_ns()))?;
+        answer(data, text.as_bytes())
+    }
+}
+
+impl Bridge {
+    pub(crate) fn new(options: BridgeOptions, cx: &Cx) -> Bridge {
+        let sweep_ns = (u64::from(options.age_s) * SECOND_NS / 4).max(SECOND_NS);
+        if options.age_s != 0 {
+            cx.timer(AGEING, cx.now_ns() + sweep_ns);
+        }
+        Bridge {
+            ports: Ports::new(options.ports),
+            table: Table::new(options.table, options.age_s),
+            stats: Stats::new(cx),
+            down: (0..PORTS_MAX).map(|_| BurstBuf::new()).collect(),
+            up: Box::default(),
+            sweep_ns,
+        }
+    }
+
+    /// Sends each frame of a burst where it belongs. `came_up` says which way they were going.
+    #[inline]
+    fn switch(&mut self, mut burst: Burst, came_up: bool, cx: &Cx) {
+        let now_s = seconds(cx.now_ns());
+        let Some(first) = burst.iter().next() else {
+            return;
+        };
+        let mut key = Key::of(first);
+        let mut decision = self.decide(key, came_up, now_s);
+        let mut run = 0;
+        let mut touched = 0u64;
+        while let Some(packet) = burst.next() {
+            burst.prefetch(4);
+            let next = Key::of(&packet);
+            if next != key {
+                decision.counter.add(run);
+                (key, run) = (next, 0);
+                decision = self.decide(key, came_up, now_s);
+            }
+            run += 1;
+            match decision.verdict {
+                Verdict::Forward { port, endpoint } => {
+                    touched |= 1 << port;
+                    self.forward(packet, port, endpoint);
+                }
+                other => touched |= self.elsewhere(packet, other, came_up, cx),
+            }
+        }
+        decision.counter.add(run);
+        self.send(touched, cx);
+    }
+
+    #[inline]
+    fn decide(&mut self, key: Key, came_up: bool, now_s: u32) -> Decision {
+        match came_up {
+            true => self.decide_up(key, now_s),
+            false => self.decide_down(key, now_s),
+        }
+    }
+
+    /// Puts a frame among those for a port.
+    #[inline]
+    pub(crate) fn forward(&mut self, packet: SharedPacket, port: u8, endpoint: u16) {
+        let Some(mut packet) = writable(packet) else {
+            return self.stats.no_buffer.add(1);
+        };
+        packet.set_flags(0, ONLY_UP);
+        if packet.vnet().flags & VNET_DATA_VALID != 0 {
+            packet.vnet_mut().flags &= !VNET_DATA_VALID;
+        }
+        let (cell, iface) = (packet.cell(), 0);
+        packet.set_way(cell, endpoint, iface);
+        // A port gets one frame for each of the burst's at most, so there is room.
+        let _ = self.down[usize::from(port)].push(packet);
+    }
+
+    /// Hands over what was gathered for the ports whose bits are set in `touched`, and upward.
+    #[inline]
+    fn send(&mut self, mut touched: u64, cx: &Cx) {
+        while touched != 0 {
+            let port = touched.trailing_zeros() as usize;
+            touched &= touched - 1;
+            cx.tx_down(self.down[port].take());
+        }
+        if !self.up.is_empty() {
+            cx.tx_up(self.up.take());
+        }
+    }
+}
+
+/// The packet for writing: the usual one at once, one that others hold too as a copy.
+#[inline]
+pub(crate) fn writable(packet: SharedPacket) -> Option<Packet> {
+    match packet.try_unique() {
+        Ok(packet) => Some(packet),
+        Err(shared) => shared.into_unique(),
+    }
+}
+
+fn seconds(now_ns: u64) -> u32 {
+    u32::try_from(now_ns / SECOND_NS).unwrap_or(u32::MAX)
+}
