@@ -57,7 +57,10 @@ pub use failure::{Failure, errno};
 pub use init::{Init, Place};
 pub use message::{InterfaceAddress, addresses_message, read_addresses};
 pub use module::export;
-pub use nic::{NicCounters, Tally, answer_config, answer_stats, nic_config, random_mac, rx_flags};
+pub use nic::{
+    NicCounters, Tally, answer_config, answer_stats, nic_config, random_mac, rx_flags,
+    vnet_is_sound,
+};
 pub use options::{Options, flag, ipv4, mac, number, text};
 pub use registrant::{Registrant, answer};
 

@@ -1,7 +1,10 @@
 //! What every driver keeps count of, and its answers to `nicinfo`'s calls.
 
 use crate::{Counter, Cx, Failure, answer};
-use io_net_abi::{NPKT_BCAST, NPKT_MCAST, NPKT_PROMISC, NPKT_UP, NicConfig, NicStats};
+use io_net_abi::{
+    GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NPKT_BCAST, NPKT_MCAST, NPKT_PROMISC,
+    NPKT_UP, NicConfig, NicStats, VNET_NEEDS_CSUM, VnetHdr,
+};
 use io_net_pktbuf::SharedPacket;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -153,6 +156,21 @@ pub fn rx_flags(frame: &[u8], mac: [u8; 6]) -> u16 {
     }
 }
 
+/// Whether `vnet` makes sense for a frame of `len` bytes: for drivers whose peer may write anything.
+#[inline]
+pub fn vnet_is_sound(vnet: &VnetHdr, len: usize) -> bool {
+    let sum_end = usize::from(vnet.csum_start) + usize::from(vnet.csum_offset) + 2;
+    let sum_is_sound = vnet.flags & VNET_NEEDS_CSUM == 0 || sum_end <= len;
+    let gso_is_sound = match vnet.gso_type & !GSO_ECN {
+        GSO_NONE => vnet.gso_type == GSO_NONE,
+        GSO_TCPV4 | GSO_TCPV6 | GSO_UDP_L4 => {
+            vnet.gso_size != 0 && usize::from(vnet.hdr_len) <= len
+        }
+        _ => false,
+    };
+    sum_is_sound && gso_is_sound
+}
+
 /// A random unicast address of local administration (IEEE 802-2014, 8.2.2).
 pub fn random_mac() -> [u8; 6] {
     let random = RandomState::new().build_hasher().finish();
@@ -253,6 +271,30 @@ mod tests {
         assert_eq!(flags(&[0xff; 14]), NPKT_BCAST);
         assert_eq!(flags(&[1, 0, 0x5e, 0, 0, 1]), NPKT_MCAST);
         assert_eq!(flags(&[2, 0]), NPKT_PROMISC);
+    }
+
+    #[test]
+    fn offsets_beyond_the_frame_are_unsound() {
+        let sound = VnetHdr {
+            flags: VNET_NEEDS_CSUM,
+            gso_type: GSO_TCPV4 | GSO_ECN,
+            hdr_len: 66,
+            gso_size: 1448,
+            csum_start: 34,
+            csum_offset: 16,
+        };
+        assert!(vnet_is_sound(&sound, 66));
+        assert!(vnet_is_sound(&VnetHdr::default(), 0));
+        let mut unsound = [sound; 5];
+        unsound[0].hdr_len = 67;
+        unsound[1].gso_size = 0;
+        unsound[2].gso_type = 3;
+        unsound[3].gso_type = GSO_ECN;
+        unsound[4].csum_start = u16::MAX;
+        for vnet in unsound {
+            assert!(!vnet_is_sound(&vnet, 66), "{vnet:?}");
+        }
+        assert!(!vnet_is_sound(&sound, 51));
     }
 
     #[test]

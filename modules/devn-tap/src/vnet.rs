@@ -1,6 +1,7 @@
 //! The header before each frame: `virtio_net_hdr` in native byte order (Virtio 1.2, 5.1.6).
 
 use io_net_ddk::abi::{GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, VNET_NEEDS_CSUM, VnetHdr};
+use io_net_ddk::vnet_is_sound;
 use io_net_os::tun::VNET_SIZE;
 
 /// A header's bytes.
@@ -27,24 +28,10 @@ pub(crate) fn parse(bytes: &Bytes, frame: &[u8]) -> Option<VnetHdr> {
         csum_start: field(6),
         csum_offset: field(8),
     };
-    if flags & VNET_NEEDS_CSUM != 0 {
-        let sum_at = usize::from(vnet.csum_start) + usize::from(vnet.csum_offset);
-        if sum_at + 2 > frame.len() {
-            return None;
-        }
+    if gso_type != GSO_NONE && flags & VNET_NEEDS_CSUM != 0 {
+        vnet.hdr_len = header_len(&vnet, frame)?;
     }
-    if gso_type != GSO_NONE {
-        if vnet.gso_size == 0 {
-            return None;
-        }
-        if flags & VNET_NEEDS_CSUM != 0 {
-            vnet.hdr_len = header_len(&vnet, frame)?;
-        }
-        if usize::from(vnet.hdr_len) > frame.len() {
-            return None;
-        }
-    }
-    Some(vnet)
+    vnet_is_sound(&vnet, frame.len()).then_some(vnet)
 }
 
 /// Bytes up to the payload of a super-segment, whose transport header is at `csum_start`.
