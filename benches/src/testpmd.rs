@@ -80,17 +80,23 @@ pub(crate) fn generate(lab: &Lab) -> Outcome<Program> {
     lab.start(command.arg("--forward-mode=flowgen"))
 }
 
-/// Starts the forwarder on processor 0.
+/// Starts the forwarder on processor 0, and waits until it listens.
 ///
 /// # Errors
 /// It does not start.
 pub(crate) fn forward(lab: &Lab) -> Outcome<Program> {
     let mut command = testpmd(lab, "server", "0@0,1@0", "forwarder");
-    lab.start(command.args(["--forward-mode=macswap", "--record-core-cycles"]))
+    let mut forwarder =
+        lab.start(command.args(["--forward-mode=macswap", "--record-core-cycles"]))?;
+    // A client that comes too early does not try again.
+    forwarder.wait_printed("Port statistics", Duration::from_secs(20))?;
+    Ok(forwarder)
 }
 
 fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
-    let mut command = Command::new("dpdk-testpmd");
+    // Line by line, so that its figures can be read while it runs.
+    let mut command = Command::new("stdbuf");
+    command.args(["-oL", "dpdk-testpmd"]);
     command.args([
         "--lcores",
         cores,

@@ -60,14 +60,14 @@ enum Verb {
     Demo,
     /// Measure io-net against its peers; one JSON line a result
     Bench {
-        /// Which (all, where none is given); `list` names them
+        /// Which; all where none is given
         names: Vec<String>,
     },
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
-        Verb::Stage { debug } => stage::run(debug).map(|_| ()),
+        Verb::Stage { debug } => stage::run(debug),
         Verb::Header { check } => header::run(check),
         Verb::Layers => layers::run().and_then(|()| style::run()),
         Verb::Check => check::run(),

@@ -20,21 +20,27 @@ const PREFIXES: &[&str] = &["devn-", "nfm-", "ncm-", "npm-"];
 /// Names under which io-netctl is called directly.
 const FRONT_ENDS: &[&str] = &["mount", "umount", "nicinfo", "mount.io-net"];
 
+/// Builds and lays out, and says where.
+pub(crate) fn run(debug: bool) -> Outcome {
+    let stage = build(debug)?;
+    println!("staged in {}", stage.display());
+    Ok(())
+}
+
 /// Builds and lays out; returns the stage's directory.
-pub(crate) fn run(debug: bool) -> Outcome<PathBuf> {
+pub(crate) fn build(debug: bool) -> Outcome<PathBuf> {
     let packages: Vec<Package> = workspace::packages()?
         .into_iter()
         .filter(|p| SHIPPED.iter().any(|s| p.dir.starts_with(s)))
         .collect();
-    build(&packages, debug)?;
+    compile(&packages, debug)?;
     let built = workspace::target_dir().join(if debug { "debug" } else { "release" });
     let stage = workspace::target_dir().join("stage");
     lay_out(&packages, &built, &stage)?;
-    println!("staged in {}", stage.display());
     Ok(stage)
 }
 
-fn build(packages: &[Package], debug: bool) -> Outcome {
+fn compile(packages: &[Package], debug: bool) -> Outcome {
     let mut cargo = shell::cargo();
     cargo
         .current_dir(workspace::root())

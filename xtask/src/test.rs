@@ -14,7 +14,7 @@ pub(crate) fn run(filter: Option<&str>) -> Outcome {
     let mut total = Count::default();
     let units = ["--workspace", "--exclude", "io-net-e2e"];
     total.add(tests(&units, &[], filter)?);
-    let stage = stage::run(false)?;
+    let stage = stage::build(false)?;
     // Two at a time: the tests bring programs of their own that want processors too.
     let env = [("IO_NET_STAGE", stage.as_os_str())];
     total.add(tests_with(

@@ -111,11 +111,11 @@ impl Lab {
             .chain(command.get_args())
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
-        let after_nsenter = words
-            .iter()
-            .position(|word| word == "--")
-            .map_or(0, |at| at + 1);
-        let name = words.get(after_nsenter).map_or("program", String::as_str);
+        let entered = words[0] == "nsenter";
+        let at = words.iter().position(|word| entered && word == "--");
+        let name = words
+            .get(at.map_or(0, |at| at + 1))
+            .map_or("program", String::as_str);
         let name = name.rsplit('/').next().unwrap_or(name);
         Program::start(command, name, &self.log_path(name))
     }
