@@ -10,7 +10,7 @@ use io_net_os::map::{SEALS_FIXED_SIZE, SharedMap, add_seals, memfd};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a small buffer: a frame of the usual MTU; a divisor of the page, as AF_XDP asks.
@@ -78,6 +78,7 @@ pub struct Pool {
     info: PoolInfo,
     free: [Mutex<Vec<Free>>; 2],
     cached: Mutex<Vec<Arc<AtomicUsize>>>,
+    released_twice: AtomicU64,
 }
 
 /// A descriptor that nobody references.
@@ -132,8 +133,13 @@ impl Cache {
             let mut at = Some(pkt);
             // SAFETY: the reference keeps the packet and its chain alive until it is dropped here.
             unsafe {
-                if !drop_reference(pkt) {
-                    continue;
+                match drop_reference(pkt) {
+                    Dropped::Last => {}
+                    Dropped::Shared => continue,
+                    Dropped::Free => {
+                        self.pool.note_released_twice();
+                        continue;
+                    }
                 }
                 while let Some(fragment) = at {
                     at = next_of(fragment);
@@ -141,6 +147,8 @@ impl Cache {
                         (*fragment).next = 0;
                         ext(fragment);
                     } else {
+                        // By this a second release is told from the first.
+                        *(*fragment).refs.get_mut() = 0;
                         self.free[self.pool.class_of(fragment)].push(Free(fragment));
                     }
                 }
@@ -227,6 +235,7 @@ impl Pool {
             info,
             free,
             cached: Mutex::default(),
+            released_twice: AtomicU64::new(0),
         }))
     }
 
@@ -251,6 +260,17 @@ impl Pool {
             .map(|count| count.load(Ordering::Relaxed))
             .sum();
         in_caches + self.shared(0).len() + self.shared(1).len()
+    }
+
+    /// Releases of packets that were free already: mistakes of modules, and without effect. One that
+    /// comes after the packet was allocated anew cannot be told.
+    pub fn count_released_twice(&self) -> u64 {
+        self.released_twice.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn note_released_twice(&self) {
+        self.released_twice.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Packets in all.
@@ -341,23 +361,35 @@ unsafe fn reset(pkt: *mut Npkt, colours: usize) {
     };
 }
 
-/// Drops one reference; true where it was the last, and the packet is now the caller's alone.
+/// What is left of a packet after one reference less.
+enum Dropped {
+    /// Nobody holds it: it is the caller's alone.
+    Last,
+    /// Others hold it.
+    Shared,
+    /// There was no reference: it is free already.
+    Free,
+}
+
+/// Drops one reference.
 ///
 /// # Safety
-/// The caller holds the reference.
+/// The caller holds the reference; or `pkt`, a descriptor of the pool, is free and stays so.
 #[inline]
-unsafe fn drop_reference(pkt: *mut Npkt) -> bool {
-    // SAFETY: a held reference keeps the descriptor live.
+unsafe fn drop_reference(pkt: *mut Npkt) -> Dropped {
+    // SAFETY: descriptors are never unmapped while the pool is.
     let refs = unsafe { &(*pkt).refs };
-    // The usual case: nobody else can add a reference to what only we hold.
-    if refs.load(Ordering::Acquire) == 1 {
-        return true;
+    match refs.load(Ordering::Acquire) {
+        // The usual case: nobody else can add a reference to what only we hold.
+        1 => return Dropped::Last,
+        0 => return Dropped::Free,
+        _ => {}
     }
     if refs.fetch_sub(1, Ordering::Release) != 1 {
-        return false;
+        return Dropped::Shared;
     }
     fence(Ordering::Acquire);
-    true
+    Dropped::Last
 }
 
 /// The mapping of a pool: on huge pages where asked for and to be had, else on ordinary ones.
@@ -514,6 +546,24 @@ mod tests {
         assert_eq!(pool.count_free(), pool.count() - 3);
         release(&mut cache, &[pkts[0]]);
         assert_eq!(pool.count_free(), pool.count());
+    }
+
+    #[test]
+    fn a_second_release_is_counted_and_has_no_effect() {
+        let pool = small_pool();
+        let mut cache = pool.cache();
+        let pkts = alloc(&mut cache, 100, 2);
+        // SAFETY: allocated above, ours alone.
+        unsafe { (*pkts[0]).refs.fetch_add(1, Ordering::Relaxed) };
+        release(&mut cache, &[pkts[0], pkts[1], pkts[0]]);
+        assert_eq!(pool.count_released_twice(), 0);
+        release(&mut cache, &[pkts[0], pkts[1]]);
+        assert_eq!(pool.count_released_twice(), 2);
+        assert_eq!(pool.count_free(), pool.count());
+        let again = alloc(&mut cache, 100, 600);
+        let distinct: std::collections::HashSet<_> = again.iter().collect();
+        assert_eq!(distinct.len(), 600);
+        release(&mut cache, &again);
     }
 
     #[test]
