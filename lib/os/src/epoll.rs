@@ -4,7 +4,7 @@
 //! by number, since within the LD_PRELOAD shim libc's names are the shim's own.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Readable, or a connection to accept.
@@ -34,6 +34,12 @@ pub struct Event {
 const _: () = assert!(size_of::<Event>() == size_of::<libc::epoll_event>());
 
 impl Event {
+    /// An event as `wait` reports it.
+    #[must_use]
+    pub fn new(events: u32, token: u64) -> Self {
+        Self { events, token }
+    }
+
     /// The bits [`IN`], [`OUT`], ...
     #[must_use]
     pub fn events(&self) -> u32 {
@@ -91,23 +97,12 @@ impl Epoll {
     }
 
     fn ctl(&self, op: i32, fd: BorrowedFd<'_>, events: u32, token: u64) -> io::Result<()> {
-        let event = Event { events, token };
-        // SAFETY: `event` has the layout of epoll_event and is only read during the call.
-        let rc = unsafe {
-            let epfd = self.0.as_raw_fd();
-            libc::syscall(
-                libc::SYS_epoll_ctl,
-                epfd,
-                op,
-                fd.as_raw_fd(),
-                &raw const event,
-            )
-        };
-        if rc == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        ctl(
+            self.0.as_raw_fd(),
+            op,
+            fd.as_raw_fd(),
+            Event { events, token },
+        )
     }
 
     /// Waits for events: at most `timeout`, for ever when None. Returns those that came, none when
@@ -140,9 +135,36 @@ impl Epoll {
     }
 }
 
+/// An epoll fd from elsewhere. Nothing checks that it is one.
+impl From<OwnedFd> for Epoll {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<Epoll> for OwnedFd {
+    fn from(epoll: Epoll) -> Self {
+        epoll.0
+    }
+}
+
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// epoll_ctl(2) on descriptors that somebody else owns.
+///
+/// # Errors
+/// The kernel's: EEXIST, ENOENT, EPERM, EBADF, ...
+pub fn ctl(epfd: RawFd, op: i32, fd: RawFd, event: Event) -> io::Result<()> {
+    // SAFETY: `event` has the layout of epoll_event and is only read during the call.
+    let rc = unsafe { libc::syscall(libc::SYS_epoll_ctl, epfd, op, fd, &raw const event) };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -7,6 +7,20 @@ pub fn thread_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
+/// The effective user id of this process.
+#[must_use]
+pub fn user_id() -> u32 {
+    // SAFETY: geteuid has no argument and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// This process's id, asked of the kernel: right in a child of vfork too.
+#[must_use]
+pub fn process_id() -> u32 {
+    // SAFETY: getpid has no argument and cannot fail.
+    unsafe { libc::syscall(libc::SYS_getpid) as u32 }
+}
+
 /// Whether a thread with this id exists. An id may have been given to another thread since, so only
 /// "no" is certain; and the answer is about the caller's own PID namespace.
 #[must_use]
