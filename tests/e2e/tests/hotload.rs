@@ -1,0 +1,182 @@
+//! Modules come and go under traffic.
+
+use io_net_e2e::{IoNet, Lab, Namespace, Need, Outcome, Program, lab};
+use std::time::Duration;
+
+const LINE: &str = "-d tap name=tap0,addr=10.9.0.1/24 -p tcpip addr=10.9.0.2/24";
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Echo requests without a pause to speak of, until SIGINT.
+fn echoes(lab: &Lab, net: &Namespace) -> Outcome<Program> {
+    let mut ping = net.command("ping");
+    lab.start(ping.args(["-q", "-i", "0.002", "-W", "5", "10.9.0.2"]))
+}
+
+/// Ends `echoes`; an error where one was not answered.
+fn all_answered(mut echoes: Program) -> Outcome {
+    echoes.signal("INT")?;
+    let said = echoes.finish(LIMIT)?;
+    match said.contains(" 0% packet loss") {
+        true => Ok(()),
+        false => Err(format!("echoes were lost: {said}")),
+    }
+}
+
+fn mount_pipe(lab: &Lab, ion: &IoNet<'_>, more: &str) -> Outcome<String> {
+    let path = lab.dir().join("pipe");
+    ion.ctl(&format!(
+        "mount -o path={}{more} devn-pipe.so",
+        path.display()
+    ))
+}
+
+#[test]
+fn a_thousand_mounts_under_traffic_leak_nothing() {
+    lab(&[Need::Stage, Need::Program("ping")], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, LINE)?;
+        let free = free_packets(&ion)?;
+        let echoes = echoes(lab, &net)?;
+        for _ in 0..1000 {
+            mount_pipe(lab, &ion, ",lan=7")?;
+            ion.ctl("umount en7")?;
+        }
+        all_answered(echoes)?;
+        assert_eq!(free_packets(&ion)?, free);
+        ion.stop().map(|_| ())
+    });
+}
+
+/// Free packet buffers once everything has come to rest.
+fn free_packets(ion: &IoNet<'_>) -> Outcome<(u64, u64)> {
+    let read = || -> Outcome<(u64, u64)> {
+        let stats = ion.stats()?;
+        let own = &stats["counters"]["io-net"];
+        let free = |name: &str| own[name].as_u64().ok_or(format!("no {name} in {own}"));
+        Ok((free("pool_small_free")?, free("pool_large_free")?))
+    };
+    let mut last = read()?;
+    io_net_e2e::holds_within(LIMIT, "the packet pool to come to rest", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = read().unwrap_or_default();
+        std::mem::replace(&mut last, now) == now
+    })?;
+    Ok(last)
+}
+
+#[test]
+fn a_second_tap_carries_traffic_and_goes() {
+    lab(&[Need::Stage, Need::Program("ping")], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, LINE)?;
+        let echoes = echoes(lab, &net)?;
+        for _ in 0..5 {
+            ion.ctl("mount -o name=tap1,addr=10.8.0.1/24,lan=1 devn-tap.so")?;
+            ion.ctl("ifconfig en1 10.8.0.2/24")?;
+            let said = net.run("ping -c 5 -i 0.01 -W 5 10.8.0.2")?;
+            assert!(said.contains("5 received"), "{said}");
+            ion.ctl("umount en1")?;
+            assert!(
+                net.ip("link show tap1").is_err(),
+                "tap1 outlived its driver"
+            );
+        }
+        all_answered(echoes)?;
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
+fn the_stack_itself_comes_and_goes() {
+    lab(&[Need::Stage, Need::Program("ping")], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, "-d tap name=tap0,addr=10.9.0.1/24")?;
+        for _ in 0..5 {
+            ion.ctl("mount -o addr=10.9.0.2/24 npm-tcpip.so")?;
+            let said = net.run("ping -c 3 -i 0.01 -W 5 10.9.0.2")?;
+            assert!(said.contains("3 received"), "{said}");
+            ion.ctl("umount tcpip")?;
+        }
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
+fn what_others_stand_on_is_busy() {
+    lab(&[Need::Stage], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, &format!("{LINE} -f capture above=en0,file=/dev/null"))?;
+        let graph = ion.ctl("graph --json")?;
+        let converter = ion.ctl("umount ip_en").err().unwrap_or_default();
+        let busy = converter.contains("tcpip");
+        assert!(
+            busy,
+            "umount of the converter said `{converter}`; the graph: {graph}"
+        );
+        let absent = ion.ctl("umount en99").err().unwrap_or_default();
+        assert!(absent.contains("en99"), "{absent}");
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
+fn the_systems_own_umount_unloads_a_driver() {
+    let needs = [
+        Need::Stage,
+        Need::Program("fusermount3"),
+        Need::Program("umount"),
+    ];
+    lab(&needs, |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, LINE)?;
+        mount_pipe(lab, &ion, ",lan=1")?;
+        let tree = ion.dev_dir().display().to_string();
+        for (file, word) in [("stats", "tx"), ("config", "pipe"), ("link", "")] {
+            let said = net.run(&format!("cat {tree}/en1/{file}"))?;
+            assert!(said.contains(word) && !said.is_empty(), "{file}: {said}");
+        }
+        net.run(&format!("umount {tree}/en1"))?;
+        io_net_e2e::holds_within(LIMIT, "en1 to go", || {
+            ion.ctl("graph").is_ok_and(|graph| !graph.contains("en1"))
+        })?;
+        let said = net.run(&format!("cat {tree}/en0/link"))?;
+        assert!(!said.is_empty());
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
+fn qnx_mount_and_umount_work_to_the_letter() {
+    lab(
+        &[Need::Stage, Need::Root, Need::Program("fusermount3")],
+        |lab| {
+            let net = lab.namespace()?;
+            // A private /dev/io-net and /run: the letter of the commands names them.
+            net.run("mkdir -p /dev/io-net")?;
+            net.run("mount -t tmpfs none /dev/io-net")?;
+            net.run("mount -t tmpfs none /run")?;
+            let ion = lab.io_net(&net, &format!("{LINE} --dev-dir /dev/io-net"))?;
+            net.run(&format!("ln -s {} /run/io-net", ion.run_dir().display()))?;
+            let run = |line: &str| -> Outcome<String> {
+                let mut words = line.split(' ');
+                let mut command = ion.control(words.next().unwrap_or_default());
+                lab.output(command.args(words))
+            };
+            let path = lab.dir().join("pipe").display().to_string();
+            run(&format!("mount -T io-net -o path={path} devn-pipe.so"))?;
+            assert!(ion.ctl("graph")?.contains("en1"));
+            run("umount /dev/io-net/en1")?;
+            assert!(!ion.ctl("graph")?.contains("en1"));
+            run(&format!(
+                "mount -t io-net -o path={path} devn-pipe.so /dev/io-net/en4"
+            ))?;
+            assert!(ion.ctl("graph")?.contains("en4"));
+            run("umount /dev/io-net/en4")?;
+            run("mount -t tmpfs none /mnt")?;
+            run("umount /mnt")?;
+            let nic = run("nicinfo en0")?;
+            assert!(nic.contains("Packets Transmitted OK"), "{nic}");
+            ion.stop().map(|_| ())
+        },
+    );
+}
