@@ -115,8 +115,20 @@ fn address(path: &Path) -> io::Result<(libc::sockaddr_un, usize)> {
 /// `NotFound` or `ConnectionRefused` when nobody listens there, `PermissionDenied`, or `InvalidInput`
 /// for a path that is too long.
 pub fn connect_seqpacket(path: &Path) -> io::Result<OwnedFd> {
+    connect(path, false)
+}
+
+/// As [`connect_seqpacket`], with a non-blocking socket.
+///
+/// # Errors
+/// As [`connect_seqpacket`]; `WouldBlock` when the listener's queue is full.
+pub fn try_connect_seqpacket(path: &Path) -> io::Result<OwnedFd> {
+    connect(path, true)
+}
+
+fn connect(path: &Path, nonblocking: bool) -> io::Result<OwnedFd> {
     let (addr, len) = address(path)?;
-    let fd = socket(false)?;
+    let fd = socket(nonblocking)?;
     // SAFETY: the kernel reads `len` bytes of `addr`, which has them.
     check(unsafe { libc::syscall(libc::SYS_connect, fd.as_raw_fd(), &raw const addr, len) })?;
     Ok(fd)
