@@ -89,9 +89,8 @@ pub(crate) fn tap<T>(
     then: impl FnOnce(&Namespace, &IoNet<'_>) -> Outcome<T>,
 ) -> Outcome<T> {
     let net = lab.namespace()?;
-    let ion = lab.io_net(&net, "-d tap name=tap0 -p tcpip addr=10.78.0.2/24")?;
-    net.ip("addr add 10.78.0.1/24 dev tap0")?;
-    net.ip("link set tap0 up")?;
+    let line = "-d tap name=tap0,addr=10.78.0.1/24 -p tcpip addr=10.78.0.2/24";
+    let ion = lab.io_net(&net, line)?;
     then(&net, &ion)
 }
 
@@ -102,14 +101,14 @@ pub(crate) fn tap<T>(
 pub(crate) fn pipe<T>(lab: &Lab, then: impl FnOnce(Ends<'_>) -> Outcome<T>) -> Outcome<T> {
     let (a, b) = (lab.namespace()?, lab.namespace()?);
     let socket = lab.dir().join("pipe");
-    let line = |role, address| {
+    let line = |address| {
         format!(
-            "-d pipe {role}={} -p tcpip addr={address}/24",
+            "-d pipe path={} -p tcpip addr={address}/24",
             socket.display()
         )
     };
-    let server = lab.io_net(&a, &line("listen", "10.79.0.1"))?;
-    let client = lab.io_net(&b, &line("connect", "10.79.0.2"))?;
+    let server = lab.io_net(&a, &line("10.79.0.1"))?;
+    let client = lab.io_net(&b, &line("10.79.0.2"))?;
     then(Ends {
         server: End::IoNet(&server),
         client: End::IoNet(&client),

@@ -84,31 +84,32 @@ fn remove_sockets(lab: &Lab) {
     }
 }
 
-/// Cycles a packet of all registrants on the worker, from io-net's own counters, over a second.
+/// Cycles that the worker spent in turns with work, a packet that the bridge took, over a second.
 fn busy_cycles(ion: &IoNet<'_>) -> Outcome<f64> {
-    let before = Totals::read(&ion.stats()?);
+    let before = Totals::read(&ion.stats()?)?;
     std::thread::sleep(std::time::Duration::from_secs(1));
-    let after = Totals::read(&ion.stats()?);
-    let packets = after.packets - before.packets;
-    if packets <= 0.0 {
-        return Err("io-net forwarded nothing".into());
+    let after = Totals::read(&ion.stats()?)?;
+    match after.packets - before.packets {
+        0 => Err("io-net forwarded nothing".into()),
+        packets => Ok((after.cycles - before.cycles) as f64 / packets as f64),
     }
-    Ok((after.cycles - before.cycles) / packets)
 }
 
-/// Sums over io-net's workers.
+/// io-net's own counts.
 struct Totals {
-    cycles: f64,
-    packets: f64,
+    cycles: u64,
+    packets: u64,
 }
 
 impl Totals {
-    fn read(stats: &Value) -> Self {
-        let workers = stats["workers"].as_array().map_or(&[][..], Vec::as_slice);
-        let sum = |key: &str| workers.iter().filter_map(|w| w[key].as_f64()).sum();
-        Self {
-            cycles: sum("busy_cycles"),
-            packets: sum("packets"),
-        }
+    fn read(stats: &Value) -> Outcome<Self> {
+        let count = |of: &str, name: &str| {
+            let value = stats["counters"][of][name].as_u64();
+            value.ok_or_else(|| format!("io-net does not count {name} of {of}"))
+        };
+        Ok(Self {
+            cycles: count("io-net", "worker0_busy_cycles")?,
+            packets: count("bridge", "packets_in")?,
+        })
     }
 }

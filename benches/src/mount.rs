@@ -46,7 +46,7 @@ fn per_cycle(mut cycle: impl FnMut(u32) -> Outcome) -> Outcome<f64> {
 fn mount_ours(lab: &Lab, ion: &IoNet<'_>, n: u32) -> Outcome {
     let socket = lab.dir().join(format!("p{n}"));
     ion.ctl(&format!(
-        "mount -o listen={},lan=9 devn-pipe.so",
+        "mount -o path={},lan=9 devn-pipe.so",
         socket.display()
     ))?;
     ion.ctl("umount en9").map(|_| ())

@@ -32,7 +32,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         of: "ddk/ddk",
-        may: &["ddk/abi", "lib/pktbuf"],
+        // lib/wire for the offloads that it does in software.
+        may: &["ddk/abi", "lib/pktbuf", "lib/wire"],
     },
     Rule {
         of: "ddk/testkit",

@@ -59,8 +59,9 @@ fn a_file_says_what_the_command_line_says() {
         let net = lab.namespace()?;
         let file = lab.file(
             "io-net.toml",
-            "[[driver]]\nname = \"tap\"\noptions = \"name=tap0,addr=10.9.0.1/24\"\n\
-             [[protocol]]\nname = \"tcpip\"\noptions = \"addr=10.9.0.2/24\"\n",
+            "[[module]]\ndriver = \"tap\"\n\
+             options = { name = \"tap0\", addr = \"10.9.0.1/24\" }\n\
+             [[module]]\nprotocol = \"tcpip\"\noptions = { addr = \"10.9.0.2/24\" }\n",
         )?;
         let ion = lab.io_net(&net, &format!("-c {}", file.display()))?;
         net.run("ping -c 1 -W 5 10.9.0.2")?;
