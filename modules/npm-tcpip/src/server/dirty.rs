@@ -1,0 +1,112 @@
+//! What programs changed in shared memory: bytes to send, bytes read, ends shut, options set.
+
+use super::Server;
+use super::slab::Key;
+use io_net_ddk::prelude::*;
+use io_net_proto::slot::{SHUT_RX, SHUT_TX, STATE_RX_END, STATE_TX_END, State};
+use io_net_tcpip::{Instant, Transport};
+use std::sync::atomic::Ordering;
+
+impl Server {
+    /// Attends to every socket whose slot is marked. Returns how many there were.
+    #[inline]
+    pub(crate) fn scan(&mut self, now: Instant) -> usize {
+        let mut attention = std::mem::take(&mut self.attention);
+        attention.append(&mut self.unfinished);
+        for (_, segment) in self.shell.tables.segments.iter() {
+            for word in 0..segment.dirty_words() {
+                let mut bits = segment.take_dirty(word);
+                while bits != 0 {
+                    let slot = word as u32 * 64 + bits.trailing_zeros();
+                    attention.extend(segment.tenant(slot));
+                    bits &= bits - 1;
+                }
+            }
+        }
+        let found = attention.len();
+        for socket in attention.drain(..) {
+            self.attend(now, socket);
+        }
+        self.attention = attention;
+        found
+    }
+
+    /// The worker is about to sleep, or has woken. Returns whether a slot was marked meanwhile.
+    pub(crate) fn arm(&mut self, sleeping: bool) -> bool {
+        let mut marked = !self.unfinished.is_empty();
+        for (_, segment) in self.shell.tables.segments.iter() {
+            let dirty = &segment.memory.segment.header().dirty;
+            if sleeping {
+                marked |= !dirty.sleep();
+            } else {
+                dirty.awake();
+            }
+        }
+        marked
+    }
+
+    pub(super) fn handle_kick(&mut self, now: Instant, key: Key, cx: &Cx) -> bool {
+        if let Some(segment) = self.shell.tables.segments.get(key) {
+            segment.kick.lower();
+        }
+        let found = self.scan(now);
+        self.drop_liars(now, cx);
+        found > 0
+    }
+
+    /// Acts on what a program changed in a socket's slot.
+    #[inline]
+    pub(super) fn attend(&mut self, now: Instant, key: Key) {
+        let Some((socket, segment)) = self.shell.tables.socket(key) else {
+            return;
+        };
+        let (Some(id), Some(slot)) = (socket.id, segment.memory.segment.slot(socket.slot)) else {
+            return;
+        };
+        let options = slot.program.options_sequence.load(Ordering::Acquire);
+        let shut = slot.program.shutdown.load(Ordering::Acquire) & !socket.shutdown;
+        if options != socket.options {
+            socket.options = options;
+            self.apply_options(now, key);
+        }
+        match id.transport() {
+            Transport::Udp => self.send_datagrams(now, key),
+            Transport::Tcp => {
+                self.stack.tcp_send_progress(now, id);
+                self.stack.tcp_recv_progress(now, id);
+            }
+        }
+        if shut != 0 {
+            self.shut(now, key, shut);
+        }
+    }
+
+    /// Shuts one or both directions, as the program asked by `SHUT_*` bits.
+    #[cold]
+    fn shut(&mut self, now: Instant, key: Key, bits: u32) {
+        let Some((socket, segment)) = self.shell.tables.socket(key) else {
+            return;
+        };
+        let Some(id) = socket.id else { return };
+        let stream = id.transport() == Transport::Tcp;
+        if stream && socket.state != State::Connected {
+            return;
+        }
+        socket.shutdown |= bits & (SHUT_RX | SHUT_TX);
+        // A refusal means that the connection is over already, which its events tell.
+        if bits & SHUT_TX != 0 {
+            socket.ends |= STATE_TX_END;
+            if stream {
+                let _ = self.stack.tcp_shutdown_send(now, id);
+            }
+        }
+        if bits & SHUT_RX != 0 {
+            socket.ends |= STATE_RX_END;
+            if stream {
+                let _ = self.stack.tcp_shutdown_recv(now, id);
+            }
+        }
+        socket.show(segment);
+        self.tell(key);
+    }
+}
