@@ -34,12 +34,12 @@ const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const ETIMEDOUT: i32 = 110;
 
-/// Told of interfaces that come and go. Called on the control thread, which must not wait in it for
+/// Told of registrants that come and go. Called on the control thread, which must not wait in it for
 /// anything that needs the control thread.
 pub trait Observer {
-    /// An interface is there and works.
-    fn appeared(&mut self, name: &str);
-    /// An interface is gone.
+    /// A registrant is there and works; `interface` where it is a driver's.
+    fn appeared(&mut self, name: &str, interface: bool);
+    /// A registrant is gone.
     fn gone(&mut self, name: &str);
 }
 
@@ -105,11 +105,11 @@ impl Manager {
         &self.instances
     }
 
-    /// Adds somebody to be told of interfaces, and tells of those there are.
+    /// Adds somebody to be told of registrants, and tells of those there are.
     pub fn observe(&mut self, mut observer: Box<dyn Observer>) {
         for instance in &self.instances {
-            for name in self.interfaces_of(instance.link.id()) {
-                observer.appeared(&name);
+            for (name, interface) in self.members_of(instance.link.id()) {
+                observer.appeared(&name, interface);
             }
         }
         self.observers.push(observer);
@@ -174,8 +174,10 @@ impl Manager {
             spec.name,
             names.join(", ")
         ));
-        for name in self.interfaces_of(id) {
-            self.observers.iter_mut().for_each(|o| o.appeared(&name));
+        for (name, interface) in self.members_of(id) {
+            self.observers
+                .iter_mut()
+                .for_each(|o| o.appeared(&name, interface));
         }
         Ok(names)
     }
@@ -393,7 +395,11 @@ impl Manager {
         let dependants = registry.dependants(id);
         drop(registry);
         if !dependants.is_empty() {
-            let mut failure = failure(EBUSY, &what, format!("{} needs it", dependants.join(", ")));
+            let mut failure = failure(
+                EBUSY,
+                &what,
+                format!("it is needed by {}", dependants.join(", ")),
+            );
             failure.help = "unmount that first".into();
             return Err(failure);
         }
@@ -421,7 +427,7 @@ impl Manager {
             return Ok(());
         };
         let regs = self.shared.registry().of_instance(id);
-        let interfaces = self.interfaces_of(id);
+        let members = self.members_of(id);
         let own = |handle| regs.iter().any(|reg| reg.handle() == handle);
         self.bury(|from, _| own(from));
         self.shared.registry().set_state(id, State::Leaving);
@@ -439,7 +445,7 @@ impl Manager {
         if instance.link.has_failed() {
             instance.module.keep_mapped();
         }
-        for name in interfaces {
+        for (name, _) in members {
             self.observers.iter_mut().for_each(|o| o.gone(&name));
         }
         self.bury_orphans();
@@ -470,13 +476,17 @@ impl Manager {
         regs.iter().map(|reg| reg.name().to_string()).collect()
     }
 
-    /// The interfaces that an instance makes.
-    fn interfaces_of(&self, id: u64) -> Vec<String> {
+    /// The registrants of an instance, and whether they are interfaces.
+    fn members_of(&self, id: u64) -> Vec<(String, bool)> {
         let registry = self.shared.registry();
-        let own = registry.entries().filter(|entry| {
-            entry.reg.link().id() == id && matches!(entry.node.role, Role::Driver { .. })
-        });
-        own.map(|entry| entry.reg.name().to_string()).collect()
+        let own = registry
+            .entries()
+            .filter(|entry| entry.reg.link().id() == id);
+        own.map(|entry| {
+            let interface = matches!(entry.node.role, Role::Driver { .. });
+            (entry.reg.name().to_string(), interface)
+        })
+        .collect()
     }
 
     /// An out-of-band call to the registrant `name`: `data[..len]` is the request; the answer comes

@@ -3,6 +3,7 @@
 use io_net::args::{self, Request};
 use io_net::config::Config;
 use io_net::control::Control;
+use io_net::devfs;
 use io_net::lifecycle::Manager;
 use io_net::log::Log;
 use io_net::run_dir;
@@ -53,6 +54,10 @@ fn run(config: &Config) -> Result<ExitCode, String> {
     let mut control = Control::new(&dir, uid)?;
     let log = Log::new(config.verbose, false);
     let mut manager = Manager::new(config, dir, log)?;
+    if config.dev {
+        let dir = config.dev_dir.as_deref();
+        devfs::attach(&mut manager, control.handle(), dir, config.instance);
+    }
     let mut started = Ok(());
     for spec in &config.modules {
         if let Err(failure) = manager.mount(spec) {
@@ -74,8 +79,10 @@ fn run(config: &Config) -> Result<ExitCode, String> {
         return Ok(fail(START, &failure.to_string()));
     }
     Ok(match stopped {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(leaked) => fail(LEAK, &format!("{leaked} packets leaked")),
+        Ok(leaked) => {
+            let code = if leaked == 0 { 0 } else { LEAK };
+            fail(code, &format!("leaked {leaked} packets"))
+        }
         Err(failure) => fail(LEAK, &failure.to_string()),
     })
 }

@@ -2,12 +2,15 @@
 //! `umount` takes it out, with files that tell how it is.
 //!
 //! Threads: `devfs` makes and removes mounts; each mount is served by one thread, which asks the
-//! [`Host`] for a file's text when it is opened. No other thread of io-net waits for any of these
-//! longer than it says, and none runs on the packet path: a reader that hangs, or a mount that
-//! cannot be taken away, holds up nobody else.
+//! [`Host`] for a file's text when it is opened; and an operator's `umount` is followed up on a
+//! thread of its own. No other thread of io-net waits for any of these longer than it says, and
+//! none runs on the packet path: a reader that hangs, or a mount that cannot be taken away, holds up
+//! nobody else.
 
+mod attach;
 mod files;
 mod mounts;
+mod text;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -16,17 +19,19 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+pub use attach::attach;
 pub use files::File;
 
-/// What the tree needs of io-net. Called on the tree's threads.
+/// What the tree needs of io-net. Called on threads of the tree's own, never on `devfs`, which io-net
+/// may be waiting for; but for [`Host::warn`].
 pub trait Host: Send + Sync + 'static {
     /// The present text of a file of registrant `name`; `None` where it cannot be had. It may block,
     /// for a second or two at the most.
     fn text(&self, name: &str, file: File) -> Option<String>;
 
-    /// The operator has unmounted `name`. It must not block. io-net unloads the module or, where it
-    /// cannot, lets the name [`appear`](DevTree::appear) again.
-    fn unmounted(&self, name: &str);
+    /// The operator has unmounted `name`: unloads its module, and may take its time. `false` where that
+    /// is refused, which the operator is told; `name` is then mounted again.
+    fn unload(&self, name: &str) -> bool;
 
     /// Something for the operator's eyes.
     fn warn(&self, text: String);

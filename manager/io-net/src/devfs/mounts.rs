@@ -18,6 +18,7 @@ const NOT_CONNECTED: i32 = 107;
 struct Mounted {
     /// Tells the end of this mount from that of an earlier one of the same name.
     generation: u64,
+    link: bool,
     unmounter: SessionUnmounter,
 }
 
@@ -102,6 +103,7 @@ impl Mounts {
             })?;
         let mounted = Mounted {
             generation,
+            link,
             unmounter,
         };
         self.mounted.insert(name.to_owned(), mounted);
@@ -129,9 +131,22 @@ impl Mounts {
         if !self.mounted.get(name).is_some_and(ours) {
             return;
         }
-        self.mounted.remove(name);
+        let link = self
+            .mounted
+            .remove(name)
+            .is_some_and(|mounted| mounted.link);
         let _ = fs::remove_dir(self.dir.join(name));
-        self.host.unmounted(name);
+        let (host, orders, name) = (self.host.clone(), self.orders.clone(), name.to_owned());
+        let unload = move || {
+            if !host.unload(&name) {
+                let _ = orders.send(Order::Appear { name, link });
+            }
+        };
+        let thread = std::thread::Builder::new().name("devfs-unload".into());
+        if let Err(error) = thread.spawn(unload) {
+            self.host
+                .warn(format!("cannot unload what was unmounted: {error}"));
+        }
     }
 
     /// Takes away what an io-net that was killed has left.

@@ -21,8 +21,9 @@ impl Host for Recorder {
         (name != "mute").then(|| format!("{file:?} of {name}\n"))
     }
 
-    fn unmounted(&self, name: &str) {
+    fn unload(&self, name: &str) -> bool {
         self.note(format!("unmounted {name}"));
+        name != "busy"
     }
 
     fn warn(&self, text: String) {
@@ -118,12 +119,16 @@ fn the_operators_umount_is_told_and_ours_is_not() {
     let said = place.said.recv_timeout(Duration::from_secs(10));
     assert_eq!(said.as_deref(), Ok("unmounted en0"));
     assert_eq!(place.names(""), ["en1"]);
-    // Refused: it appears again, and can be unmounted again.
-    place.appear("en0", true);
-    assert_eq!(place.read("en0/stats").unwrap(), "Stats of en0\n");
-    place.umount("en0");
+    // Refused: it appears again.
+    place.appear("busy", true);
+    place.umount("busy");
     let said = place.said.recv_timeout(Duration::from_secs(10));
-    assert_eq!(said.as_deref(), Ok("unmounted en0"));
+    assert_eq!(said.as_deref(), Ok("unmounted busy"));
+    let start = Instant::now();
+    while place.read("busy/stats").is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let tree = place.tree.as_ref().unwrap();
     tree.vanish("en1");
     tree.settle(Duration::from_secs(10));
