@@ -40,7 +40,7 @@ impl Registrant for Tcpip {
 
     fn poll(&mut self, _budget: usize, cx: &Cx) -> usize {
         let now = now(cx);
-        let found = self.server.scan(now);
+        let found = self.server.scan(now, cx);
         if found > 0 {
             self.finish(now, cx);
         }

@@ -3,6 +3,7 @@
 use super::Server;
 use super::slab::Key;
 use io_net_ddk::prelude::*;
+use io_net_os::epoll;
 use io_net_proto::slot::{SHUT_RX, SHUT_TX, STATE_RX_END, STATE_TX_END, State};
 use io_net_tcpip::{Instant, Transport};
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 impl Server {
     /// Attends to every socket whose slot is marked. Returns how many there were.
     #[inline]
-    pub(crate) fn scan(&mut self, now: Instant) -> usize {
+    pub(crate) fn scan(&mut self, now: Instant, cx: &Cx) -> usize {
         let mut attention = std::mem::take(&mut self.attention);
         attention.append(&mut self.unfinished);
         for (_, segment) in self.shell.tables.segments.iter() {
@@ -25,7 +26,9 @@ impl Server {
         }
         let found = attention.len();
         for socket in attention.drain(..) {
-            self.attend(now, socket);
+            if self.attend(now, socket) {
+                self.handle_doorbell(now, socket, epoll::IN, cx);
+            }
         }
         self.attention = attention;
         found
@@ -49,20 +52,23 @@ impl Server {
         if let Some(segment) = self.shell.tables.segments.get(key) {
             segment.kick.lower();
         }
-        let found = self.scan(now);
+        let found = self.scan(now, cx);
         self.drop_liars(now, cx);
         found > 0
     }
 
-    /// Acts on what a program changed in a socket's slot.
+    /// Acts on what a program changed in a socket's slot. Returns whether there is a request on
+    /// the doorbell too.
     #[inline]
-    pub(super) fn attend(&mut self, now: Instant, key: Key) {
+    pub(super) fn attend(&mut self, now: Instant, key: Key) -> bool {
         let Some((socket, segment)) = self.shell.tables.socket(key) else {
-            return;
+            return false;
         };
         let (Some(id), Some(slot)) = (socket.id, segment.memory.segment.slot(socket.slot)) else {
-            return;
+            return false;
         };
+        let asked = slot.program.request_sequence.load(Ordering::Relaxed);
+        let asks = std::mem::replace(&mut socket.asked, asked) != asked;
         let options = slot.program.options_sequence.load(Ordering::Acquire);
         let shut = slot.program.shutdown.load(Ordering::Acquire) & !socket.shutdown;
         if options != socket.options {
@@ -79,6 +85,7 @@ impl Server {
         if shut != 0 {
             self.shut(now, key, shut);
         }
+        asks
     }
 
     /// Shuts one or both directions, as the program asked by `SHUT_*` bits.

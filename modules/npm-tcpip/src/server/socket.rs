@@ -32,6 +32,8 @@ pub(crate) struct Socket {
     pub(crate) shutdown: u32,
     /// Number of the option words acted on.
     pub(crate) options: u32,
+    /// Number of the last request seen under way.
+    pub(crate) asked: u32,
     /// Position of the tx FIFO's head when the program was last told of room.
     pub(crate) tx_told: u32,
     /// What it was asked to be bound to, to bind it again where an attempt to connect failed.

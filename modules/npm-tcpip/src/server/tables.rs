@@ -134,6 +134,7 @@ impl Tables {
             uid,
             shutdown: 0,
             options: 0,
+            asked: 0,
             tx_told: 0,
             bound: None,
             datagrams: None,
