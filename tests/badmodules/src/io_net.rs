@@ -131,12 +131,11 @@ impl IoNet {
         }
     }
 
-    /// Ends it by SIGTERM; returns all that it said.
+    /// Ends it by SIGTERM; it must say that it leaked this many packets, and fail if it did.
     ///
     /// # Panics
-    /// Where it does not end, or fails.
-    #[must_use]
-    pub fn stop(mut self) -> String {
+    /// Where it does not end, or says something else.
+    pub fn stop(mut self, leaked: usize) {
         let pid = self.process.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(killed.is_ok_and(|status| status.success()));
@@ -148,8 +147,10 @@ impl IoNet {
             assert!(start.elapsed() < LIMIT, "it does not end: {}", self.said());
             std::thread::sleep(Duration::from_millis(10));
         };
-        assert!(status.success(), "it ended with {status}: {}", self.said());
-        self.said()
+        let said = self.said();
+        assert!(said.contains(&format!("leaked {leaked}")), "{said}");
+        let expected = if leaked == 0 { 0 } else { 3 };
+        assert_eq!(status.code(), Some(expected), "{said}");
     }
 }
 

@@ -244,6 +244,11 @@ unsafe fn describe(raw: *const Raw, library: Library) -> Result<Module, String> 
 unsafe fn option(spec: &OptionSpec) -> Result<OptionInfo, String> {
     // SAFETY: the caller's promise.
     let (name, help) = unsafe { (string(spec.name), string(spec.help)) };
+    if name.is_empty() || name.contains(['=', ',']) {
+        return Err(format!(
+            "its option \"{name}\" has a name that nobody could give"
+        ));
+    }
     let kind = match spec.kind {
         OPT_FLAG => ValueKind::Flag,
         OPT_NUMBER => ValueKind::Number,
