@@ -46,7 +46,7 @@ impl Sum {
 
     /// Two sums together. The first must cover an even number of bytes.
     #[inline]
-    pub fn add(self, other: Sum) -> Sum {
+    pub fn and(self, other: Sum) -> Sum {
         Sum(self.0 + other.0)
     }
 
@@ -92,8 +92,8 @@ pub fn pseudo_v4(source: Ipv4Addr, dest: Ipv4Addr, protocol: u8, len: usize) -> 
 /// The sum of the IPv6 pseudo-header (RFC 8200, 8.1).
 pub fn pseudo_v6(source: Ipv6Addr, dest: Ipv6Addr, protocol: u8, len: usize) -> Sum {
     Sum::of(&source.octets())
-        .add(Sum::of(&dest.octets()))
-        .add(Sum::of(&(len as u32).to_be_bytes()))
+        .and(Sum::of(&dest.octets()))
+        .and(Sum::of(&(len as u32).to_be_bytes()))
         .add_u16(u16::from(protocol))
 }
 

@@ -111,9 +111,9 @@ impl VlanTag {
     /// # Panics
     /// When `out` is shorter than [`VLAN_TAG_LEN`].
     pub fn emit(&self, out: &mut [u8]) {
-        let tci = u16::from(self.priority & 7) << 13
-            | u16::from(self.drop_eligible) << 12
-            | self.vlan & 0x0fff;
+        let tci = (u16::from(self.priority & 7) << 13)
+            | (u16::from(self.drop_eligible) << 12)
+            | (self.vlan & 0x0fff);
         put_u16(out, 0, tci);
         put_u16(out, 2, self.ethertype);
     }

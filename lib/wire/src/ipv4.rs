@@ -45,13 +45,24 @@ impl Header {
     /// must be well formed. The header checksum is not verified here: see [`checksum_ok`].
     #[inline]
     pub fn parse(packet: &[u8]) -> Result<Header, Malformed> {
+        let header = Header::parse_quoted(packet)?;
+        if usize::from(header.total_len) > packet.len() {
+            return Err(Malformed);
+        }
+        Ok(header)
+    }
+
+    /// Reads a header whose packet may be cut off, as it stands in an ICMP error. The header itself must
+    /// be whole.
+    #[inline]
+    pub fn parse_quoted(packet: &[u8]) -> Result<Header, Malformed> {
         let fixed: &[u8; HEADER_LEN] = packet.first_chunk().ok_or(Malformed)?;
         let header_len = usize::from(fixed[0] & 0x0f) * 4;
         let total_len = u16_at(fixed, 2);
         if fixed[0] >> 4 != 4
             || header_len < HEADER_LEN
             || usize::from(total_len) < header_len
-            || usize::from(total_len) > packet.len()
+            || packet.len() < header_len
         {
             return Err(Malformed);
         }
@@ -84,7 +95,7 @@ impl Header {
         let out: &mut [u8; HEADER_LEN] = out.first_chunk_mut().expect("room for an IPv4 header");
         let fragment = u16::from(self.dont_fragment) << 14
             | u16::from(self.more_fragments) << 13
-            | self.fragment_offset / 8;
+            | (self.fragment_offset / 8);
         out[0] = 0x45;
         out[1] = self.tos;
         put_u16(out, 2, self.total_len);

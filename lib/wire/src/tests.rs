@@ -46,7 +46,7 @@ fn checksum_agrees_with_its_definition_at_every_length() {
 fn checksum_of_parts_is_that_of_the_whole() {
     let bytes = noise(1501, 7);
     for cut in (0..1501).step_by(2) {
-        let parts = Sum::of(&bytes[..cut]).add(Sum::of(&bytes[cut..]));
+        let parts = Sum::of(&bytes[..cut]).and(Sum::of(&bytes[cut..]));
         assert_eq!(parts.checksum(), reference_checksum(&bytes));
     }
 }

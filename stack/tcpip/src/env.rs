@@ -8,14 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::{IfaceId, SocketId};
 
-/// No segmentation wanted, or none was done. Values as in virtio-net (VIRTIO 1.2, 5.1.6).
-pub const GSO_NONE: u8 = 0;
-/// The packet is a TCP super-segment over IPv4.
-pub const GSO_TCPV4: u8 = 1;
-/// The packet is a TCP super-segment over IPv6.
-pub const GSO_TCPV6: u8 = 4;
-/// The packet is several UDP datagrams of `gso_size` bytes each (the last may be shorter).
-pub const GSO_UDP_L4: u8 = 5;
+pub use io_net_wire::gso::{GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4};
 
 /// What is known of the transport checksum of a received packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -70,3 +70,36 @@ pub struct Event {
     /// The reason, with [`Ready::ERROR`].
     pub error: Option<SocketError>,
 }
+
+/// Sockets with something to tell, each at most once; what it is lies in the socket.
+#[derive(Default)]
+pub(crate) struct Events {
+    queue: VecDeque<Pending>,
+}
+
+/// An entry of the queue.
+pub(crate) enum Pending {
+    /// Look at the socket.
+    Socket(SocketId),
+    /// The socket's buffers were dropped, and perhaps the socket with them.
+    Released(SocketId),
+}
+
+impl Events {
+    /// Adds to the things that happened to a socket, which are kept in `pending`.
+    #[inline]
+    pub(crate) fn raise(&mut self, socket: SocketId, pending: &mut Ready, ready: Ready) {
+        if pending.is_empty() {
+            self.queue.push_back(Pending::Socket(socket));
+        }
+        *pending |= ready;
+    }
+
+    pub(crate) fn released(&mut self, socket: SocketId) {
+        self.queue.push_back(Pending::Released(socket));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Pending> {
+        self.queue.pop_front()
+    }
+}

@@ -19,11 +19,17 @@ mod config;
 mod env;
 mod error;
 mod event;
+mod hash;
+mod icmp;
 mod id;
+mod ip;
+mod slab;
 mod stack;
 mod stats;
 mod tcp;
 mod time;
+mod timers;
+mod udp;
 
 pub use config::{
     Config, IfaceAddr, IfaceConfig, IfaceId, Keepalive, Offload, Route, SocketOptions,

@@ -13,6 +13,9 @@ impl Instant {
     /// The origin of the clock.
     pub const ZERO: Instant = Instant(0);
 
+    /// After every other instant: the time of what is not going to happen.
+    pub(crate) const NEVER: Instant = Instant(u64::MAX);
+
     /// The instant `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Instant(nanos)
