@@ -7,7 +7,7 @@
 //! | tcpip | `{"cmd":"address-add","iface","address"}`, `address-delete` | `{}` |
 //! | tcpip | `{"cmd":"route-list"}` | `{"routes":[{"destination","gateway","iface"}]}` |
 //! | tcpip | `{"cmd":"route-add","destination","gateway"}`, `route-delete` | `{}` |
-//! | tcpip | `{"cmd":"socket-list"}` | `{"sockets":[{"protocol","local","peer","state"}]}` |
+//! | tcpip | `{"cmd":"socket-list"}` | `{"sockets":[{"protocol","local","peer","state","receive_queue","send_queue"}],"total"}` |
 //! | ip_en | `{"cmd":"arp-list"}` | `{"neighbours":[{"iface","address","mac","state"}]}` |
 //! | ip_en | `{"cmd":"arp-add","iface","address","mac"}`, `arp-delete` | `{}` |
 
@@ -192,8 +192,19 @@ pub(crate) fn show(answer: &Value, how: &Show) -> String {
                 ("LOCAL", "local"),
                 ("PEER", "peer"),
                 ("STATE", "state"),
+                ("RECEIVE-Q", "receive_queue"),
+                ("SEND-Q", "send_queue"),
             ];
-            rows(&shown, &columns)
+            let listed = list(answer, "sockets").len() as u64;
+            let total = answer
+                .get("total")
+                .and_then(Value::as_u64)
+                .unwrap_or(listed);
+            let unlisted = match total.saturating_sub(listed) {
+                0 => String::new(),
+                more => format!("and {more} more\n"),
+            };
+            rows(&shown, &columns) + &unlisted
         }
         Show::Interfaces(only) => list(answer, "interfaces")
             .iter()
@@ -317,7 +328,9 @@ mod tests {
         let sockets = json!({"sockets": [
             {"protocol": "tcp", "local": "0.0.0.0:80", "peer": null, "state": "LISTEN"},
             {"protocol": "tcp", "local": "10.0.0.1:80", "peer": "10.0.0.2:4000", "state": "ESTABLISHED"},
-        ]});
+        ], "total": 2});
+        let more = json!({"sockets": [], "total": 7});
+        assert!(show(&more, &Show::Sockets { all: true }).ends_with("and 7 more\n"));
         assert_eq!(
             show(&sockets, &Show::Sockets { all: true }).lines().count(),
             3
