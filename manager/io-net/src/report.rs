@@ -138,6 +138,10 @@ fn own_counters(manager: &Manager) -> BTreeMap<String, u64> {
     let mut counters = BTreeMap::from([
         ("pool_packets".to_string(), pool.count() as u64),
         ("pool_free".to_string(), pool.count_free() as u64),
+        (
+            "pool_released_twice".to_string(),
+            pool.count_released_twice(),
+        ),
         ("packets_orphaned".to_string(), manager.shared().orphans()),
     ]);
     for (index, worker) in manager.workers().iter().enumerate() {

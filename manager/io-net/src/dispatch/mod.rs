@@ -131,6 +131,7 @@ impl Lane {
                         self.forward(plan, slot, edge, way.into(), run);
                     }
                     Some(&Hop::Top { top, edges }) => self.choose(plan, sender, top, edges, run),
+                    _ if way == Way::Up => self.discard(sender, Drop::NoTaker, run),
                     _ => self.discard(sender, Drop::NoPath, run),
                 }
             }
