@@ -211,7 +211,7 @@ pub struct Nic {
     pub permanent_node_id: String,
     /// In kbit/s; 0 unknown.
     pub media_rate_kbps: u64,
-    /// In bytes, link header not counted.
+    /// The longest frame that it sends, in bytes, Ethernet header included.
     pub mtu: u32,
     /// The longest frame that it receives, likewise.
     #[serde(default)]

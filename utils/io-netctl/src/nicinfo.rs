@@ -5,9 +5,6 @@ use io_net_proto::control::Nic;
 /// Where values stand, after the labels and their dots.
 const VALUE_COLUMN: usize = 48;
 
-/// Bytes of an Ethernet header, which QNX counts into the units.
-const HEADER: u32 = 14;
-
 /// Counters in QNX's order, in its groups, with its labels.
 const COUNTERS: &[&[(&str, &str)]] = &[
     &[
@@ -104,10 +101,10 @@ fn rate(nic: &Nic) -> String {
     format!("{:.2} Mb/s {duplex}", nic.media_rate_kbps as f64 / 1000.0)
 }
 
-fn unit(payload: u32) -> String {
-    match payload {
+fn unit(bytes: u32) -> String {
+    match bytes {
         0 => "Unknown".into(),
-        payload => payload.saturating_add(HEADER).to_string(),
+        bytes => bytes.to_string(),
     }
 }
 
@@ -129,8 +126,8 @@ mod tests {
             current_node_id: "02:00:00:00:00:0a".into(),
             permanent_node_id: "02:00:00:00:00:0a".into(),
             media_rate_kbps: 100_000,
-            mtu: 1500,
-            mru: 1500,
+            mtu: 1514,
+            mru: 1514,
             full_duplex: true,
             multicast: true,
             counters: counters.map(|(name, value)| (name.into(), value)).into(),
