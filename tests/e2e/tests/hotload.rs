@@ -35,31 +35,32 @@ fn a_thousand_mounts_under_traffic_leak_nothing() {
     lab(&[Need::Stage, Need::Program("ping")], |lab| {
         let net = lab.namespace()?;
         let ion = lab.io_net(&net, LINE)?;
-        let free = free_packets(&ion)?;
+        let before = packets_in_use(&ion)?;
         let echoes = echoes(lab, &net)?;
         for _ in 0..1000 {
             mount_pipe(lab, &ion, ",lan=7")?;
             ion.ctl("umount en7")?;
         }
         all_answered(echoes)?;
-        assert_eq!(free_packets(&ion)?, free);
+        // One leaked a mount would be a thousand; drivers keep a few dozen ready.
+        let after = packets_in_use(&ion)?;
+        assert!(
+            after < before + 100,
+            "{before} packets in use before, {after} after"
+        );
+        // To the last packet, once nobody keeps any.
         ion.stop().map(|_| ())
     });
 }
 
-/// Free packet buffers once everything has come to rest.
-fn free_packets(ion: &IoNet<'_>) -> Outcome<u64> {
-    let read = || -> Outcome<u64> {
-        let free = &ion.stats()?["counters"]["io-net"]["pool_free"];
-        free.as_u64().ok_or_else(|| "no pool_free".to_owned())
+fn packets_in_use(ion: &IoNet<'_>) -> Outcome<u64> {
+    let own = &ion.stats()?["counters"]["io-net"];
+    let read = |name: &str| {
+        own[name]
+            .as_u64()
+            .ok_or_else(|| format!("no {name} in {own}"))
     };
-    let mut last = read()?;
-    io_net_e2e::holds_within(LIMIT, "the packet pool to come to rest", || {
-        std::thread::sleep(Duration::from_millis(50));
-        let now = read().unwrap_or_default();
-        std::mem::replace(&mut last, now) == now
-    })?;
-    Ok(last)
+    Ok(read("pool_packets")?.saturating_sub(read("pool_free")?))
 }
 
 #[test]
@@ -68,9 +69,12 @@ fn a_second_tap_carries_traffic_and_goes() {
         let net = lab.namespace()?;
         let ion = lab.io_net(&net, LINE)?;
         let echoes = echoes(lab, &net)?;
-        for _ in 0..5 {
+        for round in 0..5 {
             ion.ctl("mount -o name=tap1,addr=10.8.0.1/24,lan=1 devn-tap.so")?;
-            ion.ctl("ifconfig en1 10.8.0.2/24")?;
+            if round == 0 {
+                // The stack remembers it for en1.
+                ion.ctl("ifconfig en1 10.8.0.2/24")?;
+            }
             let said = net.run("ping -c 5 -i 0.01 -W 5 10.8.0.2")?;
             assert!(said.contains("5 received"), "{said}");
             ion.ctl("umount en1")?;
