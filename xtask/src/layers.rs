@@ -73,8 +73,8 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// `libc` is called in these only.
-const LIBC_HOMES: &[&str] = &["lib/os", "client/preload"];
+/// `libc` is called in these only; client/socket takes numbers from it.
+const LIBC_HOMES: &[&str] = &["lib/os", "client/preload", "client/socket"];
 
 /// Crates from outside that a sans-IO stack may use: no clock, socket or thread in them.
 const PURE: &[&str] = &["zerocopy"];

@@ -84,6 +84,12 @@
 // `ion_t.reg_byte_pat`: every up packet matches; `offset` and `len` are ignored.
 #define ION_BYTE_PAT_ALL 1
 
+// `ion_msg_head_t.kind`: the addresses that a protocol has on an interface, all of them; down. The
+// packet's endpoint names the interface. Each replaces the one before. A protocol sends it when
+// they change and after each advert of the interface, so that a converter that has come later
+// knows them too. `ion_msg_address_t`es follow.
+#define ION_MSG_ADDRESSES 1
+
 // `ion_module_t.kind` of a driver, `devn-`.
 #define ION_KIND_DRIVER 1
 
@@ -149,6 +155,9 @@
 
 // `ion_npkt_t.flags`: `next_hop` is set, and is an IPv6 address.
 #define ION_NPKT_NEXT_HOP6 1024
+
+// `ion_npkt_t.flags`: a message between registrants, such as `ION_MSG_ADDRESSES`, not data.
+#define ION_NPKT_MSG 2048
 
 // `ion_vnet_hdr_t.flags`: the checksum field holds the pseudo-header sum; the rest is to be added.
 #define ION_VNET_NEEDS_CSUM 1
@@ -514,6 +523,24 @@ typedef struct ion_t {
     // The directory where this io-net keeps its sockets (`/run/io-net`). Static text.
     struct ion_text_t (*run_dir)(void *ctx);
 } ion_t;
+
+// How a message begins.
+typedef struct ion_msg_head_t {
+    // `ION_MSG_*`.
+    uint32_t kind;
+    // Structures that follow.
+    uint32_t count;
+} ion_msg_head_t;
+
+// An address of an interface.
+typedef struct ion_msg_address_t {
+    // 4 or 6: the version of IP.
+    uint16_t version;
+    // Bits of the network part.
+    uint16_t prefix;
+    // The address, in its first 4 or all 16 bytes.
+    uint8_t address[16];
+} ion_msg_address_t;
 
 // One option that a module takes. The manager refuses unknown names and malformed values
 // before `ion_module_t.init` is called, and makes its usage text from these.
