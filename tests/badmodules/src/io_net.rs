@@ -25,12 +25,22 @@ impl IoNet {
     /// Where it does not come up.
     #[must_use]
     pub fn start(workshop: &Workshop) -> IoNet {
+        IoNet::start_with(workshop, &["--no-dev"])
+    }
+
+    /// As [`IoNet::start`], with these arguments.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    #[must_use]
+    pub fn start_with(workshop: &Workshop, args: &[&str]) -> IoNet {
         let run_dir = workshop.dir().join("run");
         let said = workshop.dir().join("said");
         let out = File::create(&said).expect("a file for io-net's words");
         let process = Command::new(built().join("io-net"))
-            .args(["--no-dev", "--pool", "1024:16", "--run-dir"])
+            .args(["--pool", "1024:16", "--run-dir"])
             .arg(&run_dir)
+            .args(args)
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a second handle"))
             .stderr(out)
@@ -154,6 +164,7 @@ impl IoNet {
     }
 }
 
+/// SIGKILL.
 impl Drop for IoNet {
     fn drop(&mut self) {
         let _ = self.process.kill();

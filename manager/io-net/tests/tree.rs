@@ -1,0 +1,149 @@
+//! The tree of registrants of a running io-net, on real mounts.
+
+use io_net_badmodules::{IoNet, Workshop};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An io-net with its tree, and the tree's place.
+fn with_tree(workshop: &Workshop) -> (IoNet, PathBuf) {
+    let place = workshop.dir().join("dev");
+    let io_net = IoNet::start_with(workshop, &["--dev-dir", &place.to_string_lossy()]);
+    (io_net, place)
+}
+
+/// Whether this machine can mount; CI's must.
+fn can_mount() -> bool {
+    let fuse = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse");
+    let why = match fuse {
+        Ok(_) => return true,
+        Err(why) => why,
+    };
+    assert!(std::env::var_os("CI").is_none(), "/dev/fuse: {why}");
+    eprintln!("skipped: /dev/fuse: {why}");
+    false
+}
+
+fn names(place: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let mut names: Vec<_> = entries.map(|e| name(e).into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn mounts_below(place: &Path) -> usize {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let place = format!(" {}/", place.display());
+    mounts.lines().filter(|line| line.contains(&place)).count()
+}
+
+/// The operator's way, as root or not.
+fn umount(path: &Path) {
+    let done = |command: &str, args: &[&str]| {
+        let output = Command::new(command).args(args).arg(path).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    assert!(done("umount", &[]) || done("fusermount3", &["-u"]));
+}
+
+#[test]
+fn it_follows_what_is_mounted_and_unmounted() {
+    if !can_mount() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&workshop.compile("devn-source", &[]), "");
+    io_net.mount(&workshop.compile("nfm-quiet", &[]), "above=en0");
+    assert_eq!(names(&place), ["en0", "quiet"]);
+    assert_eq!(names(&place.join("en0")), ["config", "link", "stats"]);
+    let read = |file: &str| fs::read_to_string(place.join(file)).unwrap();
+    assert!(read("en0/config").contains("devn-source.so"));
+    assert!(read("quiet/config").contains("above=en0"));
+    io_net.until("packets in stats", |_| {
+        read("quiet/stats").lines().any(|line| {
+            let mut words = line.split_whitespace();
+            words.next() == Some("packets_in") && words.next() > Some("0")
+        })
+    });
+    io_net.done(&["umount", "quiet"]);
+    assert_eq!(names(&place), ["en0"]);
+    io_net.stop(0);
+    assert_eq!((names(&place), mounts_below(&place)), (Vec::new(), 0));
+}
+
+#[test]
+fn the_systems_umount_unloads_unless_it_is_refused() {
+    if !can_mount() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&workshop.compile("devn-source", &[]), "");
+    io_net.mount(&workshop.compile("nfm-quiet", &[]), "above=en0");
+    umount(&place.join("en0"));
+    io_net.until("the refusal", |io_net| io_net.said().contains("quiet"));
+    io_net.until("it to come back", |_| place.join("en0/stats").exists());
+    assert!(io_net.done(&["graph"]).contains("en0"));
+    umount(&place.join("quiet"));
+    io_net.until("quiet to go", |io_net| {
+        !io_net.done(&["graph"]).contains("quiet")
+    });
+    umount(&place.join("en0"));
+    io_net.until("en0 to go", |io_net| {
+        io_net.done(&["graph"]).contains("nothing is mounted")
+    });
+    io_net.until("its place to go", |_| names(&place).is_empty());
+    io_net.stop(0);
+}
+
+#[test]
+fn what_a_killed_io_net_leaves_is_cleaned_away() {
+    if !can_mount() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let module = workshop.compile("devn-source", &[]);
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&module, "");
+    io_net.mount(&module, "");
+    drop(io_net);
+    assert_eq!(mounts_below(&place), 2);
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&module, "");
+    assert_eq!(names(&place), ["en0"]);
+    assert_eq!(mounts_below(&place), 1);
+    io_net.stop(0);
+    assert_eq!(mounts_below(&place), 0);
+}
+
+#[test]
+fn a_reader_who_stays_holds_up_nothing() {
+    if !can_mount() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&workshop.compile("devn-source", &[]), "");
+    let open = fs::File::open(place.join("en0/stats")).unwrap();
+    io_net.done(&["umount", "en0"]);
+    assert!(names(&place).is_empty());
+    io_net.stop(0);
+    assert_eq!(mounts_below(&place), 0);
+    drop(open);
+}
+
+#[test]
+fn without_a_place_io_net_goes_on() {
+    let workshop = Workshop::new();
+    let mut io_net = IoNet::start_with(&workshop, &["--dev-dir", "/proc/io-net"]);
+    assert!(io_net.said().contains("no tree of interfaces"));
+    io_net.mount(&workshop.compile("devn-source", &[]), "");
+    io_net.stop(0);
+}
