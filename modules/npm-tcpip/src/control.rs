@@ -170,6 +170,8 @@ fn describe(row: &mut Value, info: &TcpInfo) {
     row["receive_queue"] = info.recv_queued.into();
     row["send_queue"] = info.send_queued.into();
     row["congestion_window"] = info.cwnd.into();
+    row["send_window"] = info.send_window.into();
+    row["in_flight"] = info.in_flight.into();
     row["retransmits"] = info.retransmits.into();
     row["rtt_us"] = info.srtt.map(|rtt| rtt.as_micros() as u64).into();
 }
