@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
+pub mod fifo;
 pub mod futex;
 pub mod map;
 pub mod mount;
