@@ -13,6 +13,9 @@ use std::ptr::NonNull;
 /// The seals that fix a memfd's size for ever: nobody who holds the fd can make a mapping of it fault.
 pub const SEALS_FIXED_SIZE: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
 
+/// The seal by which a memfd never becomes smaller: what of it is mapped stays valid memory.
+pub const SEAL_SHRINK: i32 = libc::F_SEAL_SHRINK;
+
 /// Creates a close-on-exec memfd of `len` bytes that still takes seals.
 ///
 /// With `huge`, its pages are huge ones: `len` must be a multiple of 2 MiB, and mapping fails where

@@ -5,7 +5,7 @@
 
 use crate::map::SharedMap;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 /// A mapping whose content is nobody's word.
 #[derive(Debug)]
@@ -52,6 +52,54 @@ impl Region {
         let valid = offset.is_multiple_of(8) && self.fits(offset, 8);
         // SAFETY: as in `word32`.
         valid.then(|| unsafe { &*self.0.as_ptr().add(offset).cast::<AtomicU64>() })
+    }
+
+    /// The 16-bit word at `offset`, a multiple of 2; None outside the mapping.
+    #[inline]
+    #[must_use]
+    pub fn word16(&self, offset: usize) -> Option<&AtomicU16> {
+        let valid = offset.is_multiple_of(2) && self.fits(offset, 2);
+        // SAFETY: as in `word32`.
+        valid.then(|| unsafe { &*self.0.as_ptr().add(offset).cast::<AtomicU16>() })
+    }
+
+    /// The `count` 64-bit words from `offset`, a multiple of 8; None where they are not all within
+    /// the mapping.
+    #[inline]
+    #[must_use]
+    pub fn words64(&self, offset: usize, count: usize) -> Option<&[AtomicU64]> {
+        let len = count.checked_mul(8)?;
+        let valid = offset.is_multiple_of(8) && self.fits(offset, len);
+        // SAFETY: as in `word32`, for each of the words.
+        valid.then(|| unsafe {
+            std::slice::from_raw_parts(self.0.as_ptr().add(offset).cast::<AtomicU64>(), count)
+        })
+    }
+
+    /// Asks the processor for the cache line at `offset`, to read it soon. Any offset will do.
+    #[inline]
+    pub fn prefetch(&self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch never faults, wherever it points.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.0.as_ptr().wrapping_add(offset).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
+    /// As [`Region::prefetch`], to write it soon: other processors' copies go meanwhile.
+    #[inline]
+    pub fn prefetch_write(&self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch never faults, wherever it points.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_ET0>(self.0.as_ptr().wrapping_add(offset).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
     }
 
     /// Copies the bytes at `offset` to `to`; false, and nothing done, where they are not all within
@@ -126,6 +174,15 @@ mod tests {
         for offset in [2, 4094, 4096, usize::MAX - 3] {
             assert!(here.word32(offset).is_none(), "{offset}");
         }
+        for offset in [1, 4095, 4096, usize::MAX - 1] {
+            assert!(here.word16(offset).is_none(), "{offset}");
+        }
+        for (offset, count) in [(4, 1), (4088, 2), (4104, 0), (0, usize::MAX / 4)] {
+            assert!(here.words64(offset, count).is_none(), "{offset} {count}");
+        }
+        assert_eq!(here.words64(4080, 2).unwrap().len(), 2);
+        here.prefetch(usize::MAX);
+        here.prefetch_write(1 << 40);
         for offset in [4, 4092, 4096, usize::MAX - 7] {
             assert!(here.word64(offset).is_none(), "{offset}");
         }
