@@ -239,7 +239,7 @@ fn frames(source: &Source, options: &str) -> Result<Findings, String> {
                 }
             }
         }
-        kit.advance(Duration::from_secs(3600));
+        kit.advance(Duration::from_secs(60));
         stop(kit, &mut found);
         if !found.is_empty() {
             found.push(format!("(the seed was {seed})"));
@@ -356,12 +356,12 @@ fn dry_pool(source: &Source, options: &str) -> Result<Findings, String> {
     Ok(found)
 }
 
-/// Left alone for a day, it neither sends without end nor fails; to sleep and to wake are nothing.
+/// Left alone for a while, it neither sends without end nor fails; to sleep and to wake are nothing.
 fn idle(source: &Source, options: &str) -> Result<Findings, String> {
     let mut found = Vec::new();
     let mut kit = start(source, options)?;
     for _ in 0..24 {
-        kit.advance(Duration::from_secs(3600));
+        kit.advance(Duration::from_secs(60));
         for reg in 0..kit.registrants().len() {
             kit.arm(reg, true);
             kit.arm(reg, false);

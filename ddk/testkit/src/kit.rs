@@ -355,6 +355,11 @@ impl Kit {
             .collect()
     }
 
+    /// Whether any watched descriptor is ready. Nothing is called.
+    pub fn is_any_ready(&self) -> bool {
+        !self.ready().is_empty()
+    }
+
     /// Tells every registrant of an interface.
     pub fn advertise(&mut self, advert: &Advert) {
         for reg in 0..self.registrants().len() {
