@@ -43,6 +43,21 @@ fn at_rest_it_costs_next_to_nothing() {
 }
 
 #[test]
+fn options_may_be_glued_as_in_qnx() {
+    lab(&[Need::Stage], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, "-dtap name=tap0 -ptcpip -v -t2")?;
+        let graph = ion.ctl("graph")?;
+        for name in ["en0", "ip_en", "tcpip"] {
+            assert!(graph.contains(name), "no {name}: {graph}");
+        }
+        let nic = ion.ctl("nicinfo en0")?;
+        assert!(nic.contains("Physical Node ID"), "{nic}");
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
 fn it_comes_up_and_goes_again_and_again() {
     lab(&[Need::Stage], |lab| {
         let net = lab.namespace()?;
