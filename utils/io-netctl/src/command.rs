@@ -65,12 +65,21 @@ pub(crate) fn connect(choice: &Choice) -> Result<Client, Failure> {
 pub(crate) fn mount(client: &mut Client, mounting: &Mounting) -> Result<Vec<String>, Failure> {
     let request = Request::Mount {
         kind: None,
-        path: mounting.module.clone(),
+        path: from_anywhere(&mounting.module),
         options: mounting.options.clone(),
     };
     match client.ask(&request)? {
         Reply::Mounted { names } => Ok(names),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// A path from the root, because io-net has another working directory. A mere name is one that
+/// io-net looks for.
+fn from_anywhere(module: &str) -> String {
+    match std::path::absolute(module) {
+        Ok(path) if module.contains('/') => path.to_string_lossy().into_owned(),
+        _ => module.to_owned(),
     }
 }
 
@@ -191,5 +200,18 @@ fn put(text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result.map_err(|e| Failure::Refused(format!("cannot print: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_made_absolute_and_names_are_not() {
+        assert_eq!(from_anywhere("devn-tap.so"), "devn-tap.so");
+        assert_eq!(from_anywhere("/lib/devn-tap.so"), "/lib/devn-tap.so");
+        let here = std::env::current_dir().unwrap().join("devn-tap.so");
+        assert_eq!(from_anywhere("./devn-tap.so"), here.to_string_lossy());
     }
 }
