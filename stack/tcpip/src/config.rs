@@ -23,7 +23,8 @@ pub struct Config {
     pub syn_queue_max: usize,
     /// Largest accept backlog of a listener.
     pub backlog_max: usize,
-    /// Receive window offered in a SYN-ACK, before the connection has a buffer.
+    /// Receive window offered in a SYN-ACK, before the connection has a buffer: no more than the buffers
+    /// that [`crate::Env::open_stream`] gives can hold, or what is too much must be sent twice.
     pub recv_window_initial: usize,
     /// The largest receive buffer that a socket may come to have: sets the window scale.
     pub recv_buffer_max: usize,

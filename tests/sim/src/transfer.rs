@@ -91,7 +91,7 @@ fn direction(
 ) -> Direction {
     let mut data = Vec::with_capacity(len + 8);
     while data.len() < len {
-        data.extend(rng.next().to_le_bytes());
+        data.extend(rng.number().to_le_bytes());
     }
     data.truncate(len);
     Direction {

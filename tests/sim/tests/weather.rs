@@ -58,3 +58,44 @@ fn fair_weather() {
         assert_eq!(outcome.retransmits, 0, "nothing was lost");
     }
 }
+
+/// Weather, link and sizes of a run, all from its seed.
+fn exchange_in_random_weather(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let pick = |rng: &mut Rng, most: usize| if rng.chance(500) { 0 } else { rng.below(most) };
+    let mut weather = Weather {
+        loss: pick(&mut rng, 120),
+        duplication: pick(&mut rng, 100),
+        reordering: pick(&mut rng, 200),
+        corruption: pick(&mut rng, 50),
+        delay: Duration::from_micros(rng.below(40_000) as u64),
+        keeps_super_segments: rng.chance(200),
+        partition_period: None,
+    };
+    if rng.chance(150) {
+        weather.partition_period = Some(Duration::from_millis(500 + rng.below(4000) as u64));
+    }
+    let mtu = [576, 1280, 1500, 9000, 65_535][rng.below(5)];
+    let checksum = rng.chance(600);
+    let offload = offload(checksum, checksum && rng.chance(700));
+    let bytes = [pick(&mut rng, 300_000), pick(&mut rng, 300_000)];
+    let capacity = [2_000, 17_000, 65_536, 400_000][rng.below(4)];
+    println!("seed {seed}: {weather:?} mtu {mtu} {offload:?} bytes {bytes:?} buffers {capacity}");
+    let mut network = network(mtu, offload, weather, seed);
+    exchange(&mut network, bytes, capacity, &mut rng);
+}
+
+#[test]
+fn any_weather() {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    if let Some(seed) = number("IO_NET_SIM_SEED") {
+        return exchange_in_random_weather(seed);
+    }
+    for seed in 0..number("IO_NET_SIM_RUNS").unwrap_or(200) {
+        exchange_in_random_weather(seed);
+    }
+}

@@ -57,6 +57,7 @@ impl<E: Env> Socket<E> {
         self.rtt.back_off();
         let send = &mut self.send;
         send.timed = None;
+        send.timeout_stamp = Some(self.ts.clock(ctx.now));
         if opening {
             send.nxt = send.iss;
             return;
@@ -86,7 +87,7 @@ impl<E: Env> Socket<E> {
 
     /// The window has been too small for too long (RFC 9293, 3.8.6.1 and 3.8.6.2.1).
     fn on_persist(&mut self, ctx: &mut Ctx<'_>, env: &mut E) -> Result<(), Blocked> {
-        if self.send.una != self.send.max {
+        if self.send.una != self.send.nxt {
             return Ok(());
         }
         if self.send.wnd > 0 {

@@ -87,7 +87,7 @@ impl<E: Env> Socket<E> {
         let allowed = cwnd.min(send.wnd).saturating_sub(in_flight);
         let mss = send.mss;
         let longest = match path.offload.tso4 && path.offload.checksum {
-            true => SUPER_PAYLOAD_MAX / mss * mss,
+            true => (SUPER_PAYLOAD_MAX / mss * mss).max(mss),
             false => mss,
         };
         let len = available.min(allowed).min(longest);
@@ -272,6 +272,11 @@ impl<E: Env> Socket<E> {
         if gain >= self.recv.mss.min(capacity / 2).max(1) {
             self.recv.edge = edge;
         }
+        // What the scale cannot express would look like a window that shrinks: give it, if there is room.
+        let rounded = self.recv.window().next_multiple_of(1 << scale);
+        if rounded <= room {
+            self.recv.edge = self.recv.nxt + rounded;
+        }
     }
 
     /// The program has read: tells the peer of the room once that is worth a segment.
@@ -302,7 +307,7 @@ impl<E: Env> Socket<E> {
 
     /// Data waits, nothing is in flight, and the window lets nothing go: probe (RFC 9293, 3.8.6.1).
     fn set_persist(&mut self, now: Instant) {
-        if self.send.una != self.send.max
+        if self.send.una != self.send.nxt
             || self.deadlines.retransmit != Instant::NEVER
             || self.deadlines.persist != Instant::NEVER
         {

@@ -57,11 +57,6 @@ impl Rtt {
         self.backoff += 1;
     }
 
-    /// An acknowledgement of new data came that cannot be measured.
-    pub(crate) fn progress(&mut self) {
-        self.backoff = 0;
-    }
-
     /// The handshake is done, and its first segment had to be sent again.
     pub(crate) fn after_syn_loss(&mut self) {
         if self.srtt.is_none() {
@@ -97,8 +92,8 @@ mod tests {
         rtt.back_off();
         rtt.back_off();
         assert_eq!(rtt.timeout(), MS * 1000);
-        rtt.progress();
-        assert_eq!(rtt.timeout(), MS * 250);
+        rtt.sample(MS * 100);
+        assert!(rtt.timeout() < MS * 250);
         for _ in 0..40 {
             rtt.back_off();
         }

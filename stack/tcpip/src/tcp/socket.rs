@@ -83,6 +83,8 @@ pub(crate) struct Sender {
     pub(crate) stalled_since: Instant,
     /// The segment being timed and when it was sent (Karn: cleared by any retransmission).
     pub(crate) timed: Option<(Seq, Instant)>,
+    /// Our timestamp clock at the last timeout, until a round trip has been measured since.
+    pub(crate) timeout_stamp: Option<u32>,
     pub(crate) last_sent: Instant,
     pub(crate) retransmits: u64,
     /// The congestion window held back data at the last output.
@@ -401,6 +403,7 @@ impl Sender {
             retries: 0,
             stalled_since: Instant::ZERO,
             timed: None,
+            timeout_stamp: None,
             last_sent: Instant::ZERO,
             retransmits: 0,
             cwnd_limited: false,

@@ -1,5 +1,7 @@
 //! Acknowledgements: what they free, measure and open (RFC 9293, 3.10.7.4, fifth; RFC 5681; RFC 6582).
 
+use core::time::Duration;
+
 use io_net_wire::tcp as wire;
 
 use super::Segment;
@@ -89,7 +91,6 @@ impl<E: Env> Socket<E> {
         self.control_congestion(ctx, acked);
         self.send.retries = 0;
         self.send.stalled_since = ctx.now;
-        self.rtt.progress();
         self.deadlines.retransmit = if self.send.una == self.send.max {
             Instant::NEVER
         } else {
@@ -105,22 +106,27 @@ impl<E: Env> Socket<E> {
     }
 
     /// A round-trip time: from our clock, unless the segment was sent again (Karn), else from the
-    /// timestamp that comes back (RFC 7323, 4.1).
+    /// timestamp that comes back (RFC 7323, 4.1). An echo from before the last timeout is no measure: it
+    /// may be the answer to the repetition of a segment whose acknowledgement was lost. Without a measure
+    /// the timeout stays backed off.
     fn measure(&mut self, now: Instant, segment: &Segment<'_>) {
         if let Some((end, sent)) = self.send.timed {
             if !segment.ack.before(end) {
                 self.send.timed = None;
+                self.send.timeout_stamp = None;
                 self.rtt.sample(now.since(sent));
             }
-        } else if let Some(stamp) = segment.options.timestamp
-            && self.ts.enabled
-        {
-            let elapsed = self.ts.clock(now).wrapping_sub(stamp.echo);
-            // An echo from the future, or from days ago, is a lie.
-            if elapsed < 1 << 24 {
-                self.rtt
-                    .sample(core::time::Duration::from_millis(u64::from(elapsed)));
-            }
+            return;
+        }
+        let Some(stamp) = segment.options.timestamp.filter(|_| self.ts.enabled) else {
+            return;
+        };
+        let before_timeout = |timeout: u32| (stamp.echo.wrapping_sub(timeout) as i32) < 0;
+        let elapsed = self.ts.clock(now).wrapping_sub(stamp.echo);
+        // An echo from the future, or from hours ago, is a lie.
+        if elapsed < 1 << 24 && !self.send.timeout_stamp.is_some_and(before_timeout) {
+            self.send.timeout_stamp = None;
+            self.rtt.sample(Duration::from_millis(u64::from(elapsed)));
         }
     }
 
