@@ -7,6 +7,7 @@ pub mod eventfd;
 pub mod fd;
 pub mod fifo;
 pub mod futex;
+pub mod heap;
 pub mod map;
 pub mod mount;
 pub mod netdev;

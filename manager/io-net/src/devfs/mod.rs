@@ -25,8 +25,8 @@ pub use files::File;
 /// What the tree needs of io-net. Called on threads of the tree's own, never on `devfs`, which io-net
 /// may be waiting for; but for [`Host::warn`].
 pub trait Host: Send + Sync + 'static {
-    /// The present text of a file of registrant `name`; `None` where it cannot be had. It may block,
-    /// for a second or two at the most.
+    /// The present text of a file of registrant `name`; `None` where it cannot be had. It may take its
+    /// time: only this registrant's readers wait.
     fn text(&self, name: &str, file: File) -> Option<String>;
 
     /// The operator has unmounted `name`: unloads its module, and may take its time. `false` where that
@@ -63,6 +63,8 @@ impl DevTree {
     /// A sentence that says why there can be no tree here.
     pub fn start(dir: &Path, host: Arc<dyn Host>) -> Result<DevTree, String> {
         let made = usable(dir)?;
+        // Each mount has a buffer of 16 MiB, of which a few pages are ever used.
+        io_net_os::heap::map_large_allocations();
         let (orders, inbox) = channel();
         let (alive, ended) = channel();
         let mounts = mounts::Mounts::new(dir.to_owned(), made, host, orders.clone());
