@@ -70,7 +70,6 @@ struct Seen {
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    fd: RawFd,
     watched: Watched,
     events: u32,
     data: u64,
@@ -407,7 +406,6 @@ impl State {
     fn insert(&mut self, fd: RawFd, watched: Watched, event: Event) {
         let (events, data) = (event.events(), event.token());
         let item = Item {
-            fd,
             watched,
             events,
             data,
