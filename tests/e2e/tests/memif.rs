@@ -29,6 +29,7 @@ fn testpmd(lab: &Lab, role: &str, mode: &str) -> Outcome<Program> {
         .args([
             "--",
             "--nb-cores=1",
+            "--total-num-mbufs=16384",
             "--stats-period=1",
             &format!("--forward-mode={mode}"),
         ]);
