@@ -4,14 +4,14 @@
 //! segments through an epoll instance of its own, edge-triggered, so that no thread takes another's
 //! wake-up.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use io_net_os::epoll::{self, EDGE, Epoll, Event, IN, PollFd, RDHUP};
 
-use crate::errno::{Errno, Result};
+use crate::errno::Result;
 use crate::table::{self, Entry};
 use crate::wait::{SPINS, Until};
 use crate::{fork, mapped, session};
@@ -112,8 +112,7 @@ fn sleep(
     until: Until,
     mask: Option<&u64>,
 ) -> Result<bool> {
-    SLEEPER.with_borrow_mut(|sleeper| {
-        let sleeper = Sleeper::get(sleeper)?;
+    with_sleeper(|sleeper| {
         sleeper.announce()?;
         if scan(fds) > 0 {
             return Ok(false);
@@ -147,7 +146,21 @@ fn sleep(
 }
 
 thread_local! {
-    static SLEEPER: RefCell<Option<Sleeper>> = const { RefCell::new(None) };
+    static SLEEPER: Cell<Option<Box<Sleeper>>> = const { Cell::new(None) };
+}
+
+/// Lends this thread's sleeper. One that is lent already (a signal handler polls in the middle of a
+/// poll) or gone already (the thread is ending) is replaced by a passing one.
+fn with_sleeper<T>(run: impl FnOnce(&mut Sleeper) -> Result<T>) -> Result<T> {
+    let own = SLEEPER.try_with(Cell::take).ok().flatten();
+    // In a child of fork the kernel's instance is still shared with the parent.
+    let mut sleeper = match own.filter(|s| s.forks == fork::count()) {
+        Some(own) => own,
+        None => Box::new(Sleeper::new()?),
+    };
+    let result = run(&mut sleeper);
+    let _ = SLEEPER.try_with(|place| place.set(Some(sleeper)));
+    result
 }
 
 /// A thread's ear to all bells.
@@ -159,19 +172,14 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    /// This thread's; a new one in a child of fork, since the kernel's instance is still shared
-    /// with the parent.
-    fn get(place: &mut Option<Self>) -> Result<&mut Self> {
-        if place.as_ref().is_none_or(|s| s.forks != fork::count()) {
-            let (watched, lifeline) = (HashSet::new(), None);
-            *place = Some(Self {
-                epoll: KeptEpoll::new()?,
-                forks: fork::count(),
-                watched,
-                lifeline,
-            });
-        }
-        place.as_mut().ok_or(Errno::NET_DOWN)
+    fn new() -> Result<Self> {
+        let (watched, lifeline) = (HashSet::new(), None);
+        Ok(Self {
+            epoll: KeptEpoll::new()?,
+            forks: fork::count(),
+            watched,
+            lifeline,
+        })
     }
 
     /// Watches the bells of all segments and says that it sleeps on them.

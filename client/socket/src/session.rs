@@ -47,6 +47,11 @@ pub fn is_internal(fd: RawFd) -> bool {
         .is_some_and(|w| w.load(Ordering::Relaxed) & 1 << (fd % 64) != 0)
 }
 
+/// All descriptors that this library holds for itself, in order.
+pub fn internal() -> impl Iterator<Item = RawFd> {
+    (0..INTERNAL_BITS as RawFd).filter(|&fd| is_internal(fd))
+}
+
 /// Moves a descriptor of the library's own out of the program's way and remembers it.
 pub(crate) fn keep(own: OwnedFd) -> OwnedFd {
     let limit = fd::limit().unwrap_or(1024).min(1 << 15) as i32;
