@@ -144,6 +144,9 @@ impl std::error::Error for Failure {}
 pub struct Graph {
     /// In order of registration.
     pub registrants: Vec<Registrant>,
+    /// Every way up from an interface: names of registrants, from the wire to the programs.
+    #[serde(default)]
+    pub columns: Vec<Vec<String>>,
     /// In order of interface, then from the wire up.
     pub edges: Vec<Edge>,
 }

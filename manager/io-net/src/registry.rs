@@ -4,6 +4,7 @@
 //! control thread, which makes the plans from it. The packet path does not come here.
 
 use crate::dispatch::Reg;
+use crate::graph::columns::columns;
 use crate::graph::{Edge, EdgeBook, Layout, Node, Over, Pattern, Plan, Role, Slot, slot_of};
 use crate::options::{Placement, is_name};
 use io_net_abi::{
@@ -443,24 +444,43 @@ impl Registry {
     #[must_use]
     pub fn plan(&mut self) -> Plan {
         self.version += 1;
-        let placed = |entry: &&Entry| entry.state != State::New;
-        let nodes: Vec<Node> = self
-            .entries()
-            .filter(placed)
-            .map(|entry| entry.node.clone())
-            .collect();
-        let leaving: Vec<Slot> = self
-            .entries()
-            .filter(|entry| entry.state == State::Leaving)
-            .map(|entry| entry.node.slot)
-            .collect();
         let regs = self.entries.iter().map(|entry| {
-            let entry = entry.as_ref().filter(placed)?;
+            let entry = entry.as_ref().filter(|e| e.state != State::New)?;
             Some(entry.reg.clone())
         });
         let regs = regs.collect();
-        let layout = Layout::new(&nodes, &leaving);
+        let layout = self.layout();
         Plan::new(self.version, &layout, regs, &mut self.edges)
+    }
+
+    fn layout(&self) -> Layout {
+        let placed = self.entries().filter(|entry| entry.state != State::New);
+        let nodes: Vec<Node> = placed.map(|entry| entry.node.clone()).collect();
+        let leaving = self.entries().filter(|entry| entry.state == State::Leaving);
+        let leaving: Vec<Slot> = leaving.map(|entry| entry.node.slot).collect();
+        Layout::new(&nodes, &leaving)
+    }
+
+    /// Every way up from an interface, by name, from the wire to the programs.
+    #[must_use]
+    pub fn columns(&self) -> Vec<Vec<String>> {
+        let mut drivers: Vec<(Slot, u16)> = self
+            .entries()
+            .filter_map(|entry| match entry.node.role {
+                Role::Driver { endpoint, .. } => Some((entry.node.slot, endpoint)),
+                _ => None,
+            })
+            .collect();
+        drivers.sort_by_key(|(_, endpoint)| *endpoint);
+        let name = |slot: Slot| {
+            let reg = self.reg_at(usize::from(slot));
+            reg.map_or_else(|| "?".into(), |reg| reg.name().to_string())
+        };
+        let columns = columns(&self.layout(), &drivers);
+        let named = columns
+            .into_iter()
+            .map(|c| c.into_iter().map(name).collect());
+        named.collect()
     }
 
     /// The edges of the last plan.

@@ -45,6 +45,7 @@ pub fn graph(manager: &Manager) -> Graph {
         .filter_map(|entry| registrant(manager, entry));
     Graph {
         registrants: registrants.collect(),
+        columns: registry.columns(),
         edges: edges(&registry),
     }
 }

@@ -27,38 +27,14 @@ pub(crate) fn show(graph: &Graph) -> String {
 
 /// Every way up from a driver, and whoever is on none.
 fn columns(graph: &Graph) -> Vec<Vec<&str>> {
-    let mut columns = Vec::new();
-    for driver in graph.registrants.iter().filter(|r| r.kind == Kind::Driver) {
-        climb(graph, vec![&driver.name], &mut columns);
-    }
+    let shown = graph.columns.iter().take(COLUMNS_MAX);
+    let mut columns: Vec<Vec<&str>> = shown
+        .map(|column| column.iter().map(String::as_str).collect())
+        .collect();
+    let on_none = |name: &&str| !graph.columns.iter().flatten().any(|other| other == name);
     let alone = graph.registrants.iter().map(|r| r.name.as_str());
-    let alone: Vec<_> = alone
-        .filter(|name| !columns.iter().any(|column| column.contains(name)))
-        .map(|name| vec![name])
-        .collect();
-    columns.extend(alone);
-    columns.truncate(COLUMNS_MAX);
+    columns.extend(alone.filter(on_none).map(|name| vec![name]));
     columns
-}
-
-/// Adds every way on from the end of `column`.
-fn climb<'g>(graph: &'g Graph, column: Vec<&'g str>, columns: &mut Vec<Vec<&'g str>>) {
-    if columns.len() >= COLUMNS_MAX {
-        return;
-    }
-    let top = column.last().copied().unwrap_or_default();
-    let above = graph.edges.iter().filter(|edge| edge.from == top);
-    let above: Vec<&str> = above
-        .map(|edge| edge.to.as_str())
-        .filter(|name| !column.contains(name))
-        .collect();
-    if above.is_empty() {
-        columns.push(column);
-        return;
-    }
-    for name in above {
-        climb(graph, [column.as_slice(), &[name]].concat(), columns);
-    }
 }
 
 fn registrants(graph: &Graph) -> String {
@@ -165,29 +141,21 @@ mod tests {
         ];
         Graph {
             registrants: kinds.map(|(name, kind)| registrant(name, kind)).into(),
+            columns: vec![
+                ["en0", "bridge0", "ip_en", "tcpip"]
+                    .map(String::from)
+                    .into(),
+            ],
             edges: edges.map(|(from, to)| edge(from, to)).into(),
         }
     }
 
     #[test]
-    fn columns_go_from_the_wire_up() {
+    fn whoever_is_in_no_column_stands_alone() {
         let graph = graph();
         let columns = columns(&graph);
-        assert_eq!(
-            columns,
-            [
-                vec!["en0", "bridge0", "ip_en", "tcpip"],
-                vec!["en1", "bridge0", "ip_en", "tcpip"],
-                vec!["lonely"],
-            ]
-        );
-    }
-
-    #[test]
-    fn a_ring_ends() {
-        let mut graph = graph();
-        graph.edges.push(edge("tcpip", "bridge0"));
-        assert_eq!(columns(&graph).len(), 3);
+        assert_eq!(columns[0], ["en0", "bridge0", "ip_en", "tcpip"]);
+        assert_eq!(columns[1..], [["en1"], ["lonely"]]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ mod tests {
                 worker: 1,
                 state: "running".into(),
             }],
-            edges: Vec::new(),
+            ..Graph::default()
         };
         let nic = Nic {
             mtu: 1500,

@@ -3,6 +3,7 @@
 //! [`layout`] computes it from the [`Node`]s, without a pointer or a thread; [`plan`] is the dense,
 //! immutable form that workers use, one for each version of the graph.
 
+pub mod columns;
 pub mod layout;
 pub mod node;
 pub mod pattern;
