@@ -219,8 +219,12 @@ impl Instance {
     pub fn ctl(&self, epfd: RawFd, op: i32, fd: RawFd, event: Event) -> Result<()> {
         let socket = table::socket(fd).filter(|endpoint| !endpoint.is_listener());
         let mut state = self.lock();
+        // The number was closed where we did not see it, and means another file now.
         if let Some((_, item)) = state.find(fd)
-            && matches!((item.watched, socket), (Watched::Socket(a, _), b) if b != Some(a))
+            && match (item.watched, socket) {
+                (Watched::Socket(then, _), now) => now != Some(then),
+                (_, now) => now.is_some(),
+            }
         {
             state.remove(fd);
         }

@@ -43,12 +43,13 @@ pub(crate) struct Server {
     kick: Arc<EventFd>,
     epoll: Epoll,
     sessions: HashMap<i32, Session>,
-    /// By the raw number of io-net's end of the doorbell.
+    /// By a number never used twice, so that no event meant for a closed one finds them.
     pub(crate) sockets: HashMap<i32, Socket>,
     by_cookie: HashMap<u64, i32>,
     count: Arc<AtomicU32>,
     next_segment: u64,
     next_port: u16,
+    next_number: i32,
 }
 
 fn raw(fd: &impl AsRawFd) -> i32 {
@@ -62,7 +63,7 @@ impl Server {
         epoll.add((*kick).as_fd(), IN, 0).unwrap();
         let (sessions, sockets) = (HashMap::new(), HashMap::new());
         let by_cookie = HashMap::new();
-        let (next_segment, next_port) = (1, 40_000);
+        let (next_segment, next_port, next_number) = (1, 40_000, 1 << 20);
         Self {
             listener,
             kick,
@@ -73,6 +74,7 @@ impl Server {
             count,
             next_segment,
             next_port,
+            next_number,
         }
     }
 
@@ -281,7 +283,8 @@ impl Server {
         };
         memory.used.borrow_mut()[index] = true;
         let (program, doorbell) = unix::seqpacket_pair(false).ok()?;
-        let number = raw(&doorbell);
+        let number = self.next_number;
+        self.next_number += 1;
         self.epoll
             .add(doorbell.as_fd(), IN | RDHUP, number as u64)
             .ok()?;
