@@ -18,11 +18,12 @@ const WARM_LINES: usize = 6;
 /// Lines of `Rx-pps` that are counted: two ports, once a second.
 const LINES: usize = 6;
 
-/// Huge pages and their file system, as they were before when it goes.
+/// Huge pages reserved and a file system of them, which is unmounted when it goes: programs leave
+/// their files behind. The number that is reserved goes back to what it was.
 #[derive(Debug)]
 pub(crate) struct HugePages {
     before: String,
-    mounted: Option<PathBuf>,
+    dir: PathBuf,
 }
 
 const NR_HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
@@ -38,32 +39,27 @@ impl HugePages {
             fs::write(NR_HUGE_PAGES, HUGE_PAGES.to_string())
                 .map_err(|e| format!("no huge pages: {e}"))?;
         }
-        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        let mut this = Self {
-            before,
-            mounted: None,
-        };
-        if !mounts.contains(" hugetlbfs ") {
-            let dir = lab.dir().join("huge");
-            fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-            lab.output(
-                Command::new("mount")
-                    .args(["-t", "hugetlbfs", "none"])
-                    .arg(&dir),
-            )?;
-            this.mounted = Some(dir);
-        }
+        let dir = huge_dir(lab);
+        fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+        let this = Self { before, dir };
+        lab.output(
+            Command::new("mount")
+                .args(["-t", "hugetlbfs", "none"])
+                .arg(&this.dir),
+        )?;
         Ok(this)
     }
 }
 
 impl Drop for HugePages {
     fn drop(&mut self) {
-        if let Some(dir) = &self.mounted {
-            let _ = Command::new("umount").arg(dir).status();
-        }
+        let _ = Command::new("umount").arg(&self.dir).status();
         let _ = fs::write(NR_HUGE_PAGES, &self.before);
     }
+}
+
+fn huge_dir(lab: &Lab) -> PathBuf {
+    lab.dir().join("huge")
 }
 
 /// The path of port `n`'s socket.
@@ -106,6 +102,7 @@ fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
         "--single-file-segments",
     ]);
     command.arg(format!("--file-prefix={prefix}-{}", std::process::id()));
+    command.arg("--huge-dir").arg(huge_dir(lab));
     for n in 0..2 {
         let socket = socket(lab.dir(), n);
         command.arg(format!(
@@ -122,12 +119,17 @@ fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
 /// # Errors
 /// It ends, or nothing comes.
 pub(crate) fn rate(generator: &mut Program) -> Outcome<f64> {
-    let lines = io_net_e2e::wait_for("the generator's rates", Duration::from_secs(40), || {
+    let what = "the generator's rates";
+    let lines = io_net_e2e::wait_for(what, Duration::from_secs(40), || {
+        let ended = !generator.is_running();
         let rates = rx_rates(&generator.printed());
-        let busy = rates.iter().position(|rate| *rate > 0.0)?;
-        let counted = rates.get(busy + WARM_LINES..busy + WARM_LINES + LINES)?;
-        Some(counted.to_vec())
+        let busy = rates.iter().position(|rate| *rate > 0.0);
+        let counted = busy.and_then(|at| rates.get(at + WARM_LINES..at + WARM_LINES + LINES));
+        counted.map(<[f64]>::to_vec).or(ended.then(Vec::new))
     })?;
+    if lines.is_empty() {
+        return Err(format!("the generator ended: {}", generator.printed()));
+    }
     let seconds = lines.chunks(2).map(|ports| ports.iter().sum());
     Ok(crate::series::median(seconds.collect()))
 }
