@@ -292,7 +292,7 @@ impl Manager {
     }
 
     /// Makes a plan and waits until every worker uses it.
-    fn publish(&self) -> Result<(), Failure> {
+    pub(crate) fn publish(&self) -> Result<(), Failure> {
         let plan: Arc<Plan> = Arc::new(self.shared.registry().plan());
         let adopt = |worker: usize| {
             let plan = plan.clone();
@@ -301,6 +301,25 @@ impl Manager {
         let answers: Vec<_> = (0..self.shared.worker_count()).map(adopt).collect();
         let mut answers = answers.iter().enumerate();
         answers.try_for_each(|(worker, answer)| self.wait(answer, worker))
+    }
+
+    /// Publishes a plan in which `regs`, all of one instance, are no longer sent to, and has them
+    /// quiesced. Their home worker comes last and does both in one go: what they kept is passed on
+    /// before any packet that no longer goes through them.
+    fn quiesce(&self, regs: &[Arc<Reg>], home: usize) -> Result<(), Failure> {
+        let plan: Arc<Plan> = Arc::new(self.shared.registry().plan());
+        let others = (0..self.shared.worker_count()).filter(|&worker| worker != home);
+        for worker in others {
+            let plan = plan.clone();
+            let adopted = self.shared.worker(worker).ask(move |w| w.adopt(plan));
+            self.wait(&adopted, worker)?;
+        }
+        let regs = regs.to_vec();
+        let quiesced = self.shared.worker(home).ask(move |worker| {
+            worker.adopt(plan);
+            regs.iter().for_each(|reg| worker.quiesce(reg));
+        });
+        self.wait(&quiesced, home)
     }
 
     /// Waits for a worker's answer.
@@ -431,13 +450,7 @@ impl Manager {
         let own = |handle| regs.iter().any(|reg| reg.handle() == handle);
         self.bury(|from, _| own(from));
         self.shared.registry().set_state(id, State::Leaving);
-        self.publish()?;
-        for reg in &regs {
-            let leaving = reg.clone();
-            let home = self.shared.worker(reg.home());
-            let quiesced = home.ask(move |worker| worker.quiesce(&leaving));
-            self.wait(&quiesced, reg.home())?;
-        }
+        self.quiesce(&regs, self.instances[at].home)?;
         self.shared.registry().remove(id);
         self.publish()?;
         let mut instance = self.instances.remove(at);
@@ -531,7 +544,14 @@ impl Manager {
     /// # Errors
     /// A worker does not end in time.
     pub fn stop(mut self) -> Result<usize, Failure> {
-        self.stop_by = Some(Instant::now() + STOP_WITHIN);
+        self.end()?;
+        let pool = self.shared.pool();
+        Ok(pool.count() - pool.count_free())
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let by = Instant::now() + STOP_WITHIN;
+        self.stop_by = Some(by);
         for kind in [Kind::Protocol, Kind::Converter, Kind::Filter, Kind::Driver] {
             let mut ids: Vec<u64> = self
                 .instances
@@ -547,7 +567,6 @@ impl Manager {
         for worker in 0..self.shared.worker_count() {
             self.shared.worker(worker).post(worker::Worker::stop);
         }
-        let by = Instant::now() + STOP_WITHIN;
         while !self.workers.iter().all(worker::Handle::is_finished) {
             if Instant::now() > by {
                 let why = "a worker does not end: a module on it does not return".into();
@@ -556,8 +575,18 @@ impl Manager {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.workers.drain(..).for_each(worker::Handle::join);
-        let pool = self.shared.pool();
-        Ok(pool.count() - pool.count_free())
+        Ok(())
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() && self.stop_by.is_none() {
+            // Nobody waits for the result.
+            let _ = self.end();
+        }
+        // What could not be ended may still run: it stays mapped, with all that it knows.
+        self.instances.drain(..).for_each(std::mem::forget);
     }
 }
 

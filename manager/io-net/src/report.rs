@@ -144,6 +144,7 @@ fn own_counters(manager: &Manager) -> BTreeMap<String, u64> {
             pool.count_released_twice(),
         ),
         ("packets_orphaned".to_string(), manager.shared().orphans()),
+        ("packets_astray".to_string(), manager.shared().astray()),
     ]);
     for (index, worker) in manager.workers().iter().enumerate() {
         let stats = &worker.stats;

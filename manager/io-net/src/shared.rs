@@ -36,6 +36,7 @@ pub struct Shared {
     notes: Mutex<VecDeque<Note>>,
     bell: EventFd,
     orphans: AtomicU64,
+    astray: AtomicU64,
     run_dir: PathBuf,
     registry: Mutex<Registry>,
     /// The log.
@@ -61,6 +62,7 @@ impl Shared {
             notes: Mutex::default(),
             bell: EventFd::new()?,
             orphans: AtomicU64::new(0),
+            astray: AtomicU64::new(0),
             run_dir,
             registry: Mutex::default(),
             log,
@@ -136,7 +138,20 @@ impl Shared {
         self.orphans.fetch_add(n as u64, Ordering::Relaxed);
     }
 
-    /// Packets lost so.
+    /// Counts packets that were released because they came from or went to nobody: sent off the
+    /// home worker, or under a handle that is not in the graph.
+    #[cold]
+    pub fn count_astray(&self, n: usize) {
+        self.astray.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Packets released so.
+    #[must_use]
+    pub fn astray(&self) -> u64 {
+        self.astray.load(Ordering::Relaxed)
+    }
+
+    /// Packets that `count_orphans` counted.
     #[must_use]
     pub fn orphans(&self) -> u64 {
         self.orphans.load(Ordering::Relaxed)

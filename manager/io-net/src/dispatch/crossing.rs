@@ -5,7 +5,7 @@ use io_net_abi::{BURST_MAX, Npkt, RegHandle};
 use io_net_ring::spsc::{Receiver, Sender, channel};
 
 /// Packets that a ring holds.
-const RING: usize = 4096;
+pub(super) const RING: usize = 4096;
 
 /// A packet that waits for a registrant. It owns the reference: whoever has it delivers or releases
 /// it; forgetting one leaks the packet.

@@ -108,20 +108,20 @@ unsafe fn string(string: *const c_char) -> Option<String> {
     string.map(|s| s.to_string_lossy().into_owned())
 }
 
-unsafe extern "C" fn tx_up(_: *mut c_void, reg: RegHandle, pkts: *mut *mut Npkt, n: u32) {
+unsafe extern "C" fn tx_up(ctx: *mut c_void, reg: RegHandle, pkts: *mut *mut Npkt, n: u32) {
     // SAFETY: the module gives up `n` references.
-    unsafe { send(reg, Way::Up, pkts, n) }
+    unsafe { send(ctx, reg, Way::Up, pkts, n) }
 }
 
-unsafe extern "C" fn tx_down(_: *mut c_void, reg: RegHandle, pkts: *mut *mut Npkt, n: u32) {
+unsafe extern "C" fn tx_down(ctx: *mut c_void, reg: RegHandle, pkts: *mut *mut Npkt, n: u32) {
     // SAFETY: the module gives up `n` references.
-    unsafe { send(reg, Way::Down, pkts, n) }
+    unsafe { send(ctx, reg, Way::Down, pkts, n) }
 }
 
 /// # Safety
-/// `pkts` holds `n` owned references, given up by the call.
+/// The table's contract: `pkts` holds `n` owned references, given up by the call.
 #[inline]
-unsafe fn send(reg: RegHandle, way: Way, pkts: *mut *mut Npkt, n: u32) {
+unsafe fn send(ctx: *mut c_void, reg: RegHandle, way: Way, pkts: *mut *mut Npkt, n: u32) {
     if n == 0 {
         return;
     }
@@ -135,7 +135,10 @@ unsafe fn send(reg: RegHandle, way: Way, pkts: *mut *mut Npkt, n: u32) {
                     lane.send(reg, way, burst);
                 }
             }
-            None => offworker::release(pkts),
+            None => {
+                context(ctx).shared.count_astray(pkts.len());
+                offworker::release(pkts);
+            }
         }
     }
 }

@@ -110,8 +110,11 @@ impl Lane {
         let plan = self.plan();
         let sender = match plan.reg(from) {
             Some(reg) if reg.home() == self.index => reg,
-            // SAFETY: the caller's promise.
-            _ => return unsafe { self.release(pkts) },
+            _ => {
+                self.shared.count_astray(pkts.len());
+                // SAFETY: the caller's promise.
+                return unsafe { self.release(pkts) };
+            }
         };
         bump(&sender.stats.packets_out, pkts.len() as u64);
         bump(&sender.stats.bursts_out, 1);
@@ -358,6 +361,15 @@ impl Lane {
         self.deferred.borrow_mut().push_back(crossed);
     }
 
+    /// Delivers all that has been sent here so far, which fills the rings to this worker at most.
+    pub fn settle_crossed(&self) {
+        for _ in 0..=crossing::RING / BURST_MAX {
+            if self.take_crossed() + self.settle() == 0 {
+                return;
+            }
+        }
+    }
+
     /// Delivers what still waits at the top of the loop. Returns how many packets.
     pub fn settle(&self) -> usize {
         let n = self.drain();
@@ -442,7 +454,10 @@ impl Lane {
                 }
                 _ if call == Call::TxDone => self.shared.count_orphans(n),
                 Some(dead) => self.discard(dead, Drop::Dead, pkts),
-                None => self.release(pkts),
+                None => {
+                    self.shared.count_astray(n);
+                    self.release(pkts);
+                }
             }
         }
     }
@@ -602,3 +617,6 @@ unsafe fn share(part: &[*mut Npkt]) -> [*mut Npkt; BURST_MAX] {
     }
     copies
 }
+
+#[cfg(test)]
+mod tests;
