@@ -47,9 +47,14 @@ impl Endpoint {
             Err(e) if e != in_progress => return Err(e),
             Err(_) => pending.store(1, Ordering::Relaxed),
         }
-        match self.await_connected(doorbell, until) {
-            Err(e) if e == Errno::AGAIN => Err(in_progress),
-            outcome => outcome,
+        // As in Linux, a connect that does not wait never tells the outcome itself, however quick
+        // it was.
+        match until {
+            Until::Now => Err(in_progress),
+            _ => match self.await_connected(doorbell, until) {
+                Err(Errno::AGAIN) => Err(in_progress),
+                outcome => outcome,
+            },
         }
     }
 
