@@ -135,6 +135,17 @@ pub fn interface(index: u32, name: [u8; 16]) -> Result<Interface> {
     call(&call_args, None).map(|(answer, _)| answer.interface)
 }
 
+/// Makes sure that an io-net serves `directory`, with a session of its own that ends at once.
+///
+/// # Errors
+/// ENOENT, ECONNREFUSED or EACCES when nobody can be reached there, EPROTO when it speaks another
+/// version, ENETDOWN when it does not answer.
+pub fn check(directory: &Path) -> Result<()> {
+    let session = Session::open(&directory.join(SOCKET_NAME))?;
+    unkeep(session.fd.as_raw_fd());
+    Ok(())
+}
+
 /// Makes sure that there is a session.
 ///
 /// # Errors
@@ -219,7 +230,8 @@ fn call(call: &Call, fd: Option<BorrowedFd<'_>>) -> Result<(Answer, Received)> {
 impl Session {
     fn get(session: &mut Option<Self>) -> Result<&Self> {
         if session.is_none() {
-            let new = Self::open(&directory().join(SOCKET_NAME))?;
+            // Why is for io-net-run to tell; a program expects no ENOENT of socket(2).
+            let new = Self::open(&directory().join(SOCKET_NAME)).map_err(|_| Errno::NET_DOWN)?;
             LIFELINE.store(new.fd.as_raw_fd(), Ordering::Relaxed);
             *session = Some(new);
         }
@@ -227,7 +239,7 @@ impl Session {
     }
 
     fn open(path: &Path) -> Result<Self> {
-        let fd = keep(unix::connect_seqpacket(path).map_err(|_| Errno::NET_DOWN)?);
+        let fd = keep(unix::connect_seqpacket(path)?);
         let session = Self { fd };
         let (major, minor) = (io_net_proto::MAJOR, io_net_proto::MINOR);
         let hello = Hello {
