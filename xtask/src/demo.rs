@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const FILE_LEN: usize = 96 << 20;
 
 /// How fast the long download may go, so that it lasts while a driver comes and goes.
-const LONG_RATE: &str = "24M";
+const LONG_RATE: &str = "12M";
 
 /// How long any step may take; generous, for slow machines.
 const LIMIT: Duration = Duration::from_secs(60);
