@@ -200,8 +200,14 @@ impl Meeting {
         let Some(listener) = &self.listener else {
             return;
         };
-        let Ok(socket) = unix::accept(listener.fd.as_fd()) else {
-            return;
+        let socket = match unix::accept(listener.fd.as_fd()) {
+            Ok(socket) => socket,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(_) => {
+                // Out of descriptors: whoever waits stays ready, so look away for a while.
+                self.stop_listening(cx);
+                return cx.timer(SEEK, cx.now_ns() + SEEK_NS);
+            }
         };
         if self.peer.is_some() {
             // A link has two ends; the third sees end of file.
