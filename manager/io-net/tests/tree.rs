@@ -143,7 +143,9 @@ fn a_reader_who_stays_holds_up_nothing() {
 fn without_a_place_io_net_goes_on() {
     let workshop = Workshop::new();
     let mut io_net = IoNet::start_with(&workshop, &["--dev-dir", "/proc/io-net"]);
-    assert!(io_net.said().contains("no tree of interfaces"));
+    io_net.until("why", |io_net| {
+        io_net.said().contains("no tree of interfaces")
+    });
     io_net.mount(&workshop.compile("devn-source", &[]), "");
     io_net.stop(0);
 }

@@ -9,9 +9,12 @@
 
 mod attach;
 mod files;
+mod mount_table;
 mod mounts;
 mod text;
 
+use io_net_os::eventfd::EventFd;
+use mounts::Mounts;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -46,9 +49,24 @@ enum Order {
     Quit,
 }
 
+/// How the tree's thread is told. It listens to the bell.
+#[derive(Clone)]
+struct Orders {
+    sender: Sender<Order>,
+    bell: Arc<EventFd>,
+}
+
+impl Orders {
+    /// Gives an order; one that comes after the end is forgotten.
+    fn give(&self, order: Order) {
+        let _ = self.sender.send(order);
+        self.bell.raise();
+    }
+}
+
 /// The mounted tree. Dropping it unmounts all.
 pub struct DevTree {
-    orders: Sender<Order>,
+    orders: Orders,
     ended: Receiver<()>,
 }
 
@@ -65,16 +83,19 @@ impl DevTree {
         let made = usable(dir)?;
         // Each mount has a buffer of 16 MiB, of which a few pages are ever used.
         io_net_os::heap::map_large_allocations();
-        let (orders, inbox) = channel();
+        let cannot = |e: io::Error| format!("no tree of interfaces in {}: {e}", dir.display());
+        let (sender, inbox) = channel();
+        let bell = Arc::new(EventFd::new().map_err(cannot)?);
+        let orders = Orders { sender, bell };
         let (alive, ended) = channel();
-        let mounts = mounts::Mounts::new(dir.to_owned(), made, host, orders.clone());
+        let mounts = Mounts::new(dir, made, host, orders.clone()).map_err(cannot)?;
         let thread = std::thread::Builder::new().name("devfs".into());
         thread
             .spawn(move || {
                 mounts.run(&inbox);
                 drop(alive);
             })
-            .map_err(|e| format!("cannot start a thread for {}: {e}", dir.display()))?;
+            .map_err(cannot)?;
         Ok(DevTree { orders, ended })
     }
 
@@ -82,25 +103,25 @@ impl DevTree {
     /// Failures are said to the host.
     pub fn appear(&self, name: &str, link: bool) {
         let name = name.to_owned();
-        let _ = self.orders.send(Order::Appear { name, link });
+        self.orders.give(Order::Appear { name, link });
     }
 
     /// Unmounts registrant `name`, where it is mounted.
     pub fn vanish(&self, name: &str) {
-        let _ = self.orders.send(Order::Vanish(name.to_owned()));
+        self.orders.give(Order::Vanish(name.to_owned()));
     }
 
     /// Waits until what was said so far has been done, no longer than `limit`.
     pub fn settle(&self, limit: Duration) {
         let (done, wait) = channel();
-        let _ = self.orders.send(Order::Settle(done));
+        self.orders.give(Order::Settle(done));
         let _ = wait.recv_timeout(limit);
     }
 }
 
 impl Drop for DevTree {
     fn drop(&mut self) {
-        let _ = self.orders.send(Order::Quit);
+        self.orders.give(Order::Quit);
         let _ = self.ended.recv_timeout(STOP_LIMIT);
     }
 }

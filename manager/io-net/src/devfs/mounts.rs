@@ -1,18 +1,26 @@
 //! The mounts themselves: made, watched and taken away by the thread `devfs`.
 
 use super::files::Files;
-use super::{Host, Order};
+use super::mount_table::MountTable;
+use super::{Host, Order, Orders};
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
+use io_net_os::epoll::{ERR, Epoll, Event, IN};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 
 /// ENOTCONN: whoever served this mount is gone.
 const NOT_CONNECTED: i32 = 107;
+
+/// Events of the thread's epoll.
+const ORDERS: u64 = 0;
+const MOUNTS: u64 = 1;
 
 /// One registrant's mount.
 struct Mounted {
@@ -28,46 +36,68 @@ pub(super) struct Mounts {
     /// Whether `dir` was made by us.
     made: bool,
     host: Arc<dyn Host>,
-    orders: Sender<Order>,
+    orders: Orders,
+    epoll: Epoll,
+    table: MountTable,
     mounted: HashMap<String, Mounted>,
     generation: u64,
 }
 
 impl Mounts {
     pub(super) fn new(
-        dir: PathBuf,
+        dir: &Path,
         made: bool,
         host: Arc<dyn Host>,
-        orders: Sender<Order>,
-    ) -> Self {
-        Mounts {
-            dir,
+        orders: Orders,
+    ) -> io::Result<Self> {
+        let table = MountTable::open(dir)?;
+        let epoll = Epoll::new()?;
+        epoll.add(orders.bell.as_fd(), IN, ORDERS)?;
+        epoll.add(table.as_fd(), ERR, MOUNTS)?;
+        Ok(Mounts {
+            dir: dir.to_owned(),
             made,
             host,
             orders,
+            epoll,
+            table,
             mounted: HashMap::new(),
             generation: 0,
-        }
+        })
     }
 
-    /// The thread: carries out orders until it is told to quit.
+    /// The thread: carries out orders until it is told to quit, and follows what the operator does.
     pub(super) fn run(mut self, inbox: &Receiver<Order>) {
         self.clean();
-        while let Ok(order) = inbox.recv() {
-            match order {
-                Order::Appear { name, link } => self.appear(name, link),
-                Order::Vanish(name) => self.vanish(&name),
-                Order::Ended { name, generation } => self.ended(&name, generation),
-                Order::Settle(done) => drop(done),
-                Order::Quit => break,
-            }
-        }
+        while self.turn(inbox) {}
         let names: Vec<String> = self.mounted.keys().cloned().collect();
         names.iter().for_each(|name| self.vanish(name));
         if self.made {
             // Empty unless somebody else keeps something there.
             let _ = fs::remove_dir(&self.dir);
         }
+    }
+
+    /// Waits and does what there is; false at the end.
+    fn turn(&mut self, inbox: &Receiver<Order>) -> bool {
+        let mut events = [Event::default(); 2];
+        let Ok(events) = self.epoll.wait(&mut events, None) else {
+            return false;
+        };
+        if events.iter().any(|event| event.token() == MOUNTS) {
+            self.look_for_the_lost();
+        }
+        self.orders.bell.lower();
+        while let Ok(order) = inbox.try_recv() {
+            match order {
+                Order::Appear { name, link } => self.appear(name, link),
+                Order::Vanish(name) => self.vanish(&name),
+                Order::Ended { name, generation } => self.session_ended(&name, generation),
+                Order::Settle(done) => drop(done),
+                Order::Quit => return false,
+            }
+        }
+        true
     }
 
     fn appear(&mut self, name: String, link: bool) {
@@ -99,7 +129,7 @@ impl Mounts {
             .name(format!("devfs-{name}"))
             .spawn(move || {
                 let _ = session.run();
-                let _ = orders.send(end);
+                orders.give(end);
             })?;
         let mounted = Mounted {
             generation,
@@ -116,8 +146,8 @@ impl Mounts {
         };
         let path = self.dir.join(name);
         if mounted.unmounter.unmount().is_err() {
-            // Somebody is in there. He keeps what he has open; the place is free.
-            let _ = io_net_os::mount::detach(&path);
+            // Somebody is in there: the place is free all the same.
+            let _ = take_away(&path);
         }
         if let Err(error) = fs::remove_dir(&path) {
             self.host
@@ -125,21 +155,41 @@ impl Mounts {
         }
     }
 
-    /// A mount is gone. Where it was not us who took it away, the operator did.
-    fn ended(&mut self, name: &str, generation: u64) {
-        let ours = |mounted: &Mounted| mounted.generation == generation;
-        if !self.mounted.get(name).is_some_and(ours) {
+    /// Follows up mounts that are not in the tree any more.
+    fn look_for_the_lost(&mut self) {
+        let Ok(present) = self.table.read() else {
             return;
+        };
+        let lost = |name: &&String| !present.contains(name);
+        let lost: Vec<String> = self.mounted.keys().filter(lost).cloned().collect();
+        lost.iter().for_each(|name| self.unmounted(name));
+    }
+
+    /// Nobody serves a mount any more: it has left the tree, or was cut off.
+    fn session_ended(&mut self, name: &str, generation: u64) {
+        let ours = |mounted: &Mounted| mounted.generation == generation;
+        if self.mounted.get(name).is_some_and(ours) {
+            let path = self.dir.join(name);
+            if is_dead(&path) {
+                let _ = take_away(&path);
+            }
+            self.unmounted(name);
         }
-        let link = self
-            .mounted
-            .remove(name)
-            .is_some_and(|mounted| mounted.link);
+    }
+
+    /// The operator has unmounted `name`.
+    fn unmounted(&mut self, name: &str) {
+        let Some(mut mounted) = self.mounted.remove(name) else {
+            return;
+        };
+        // Else the session would do it at its own end, which may be when the place is in use again.
+        let _ = mounted.unmounter.unmount();
+        let link = mounted.link;
         let _ = fs::remove_dir(self.dir.join(name));
         let (host, orders, name) = (self.host.clone(), self.orders.clone(), name.to_owned());
         let unload = move || {
             if !host.unload(&name) {
-                let _ = orders.send(Order::Appear { name, link });
+                orders.give(Order::Appear { name, link });
             }
         };
         let thread = std::thread::Builder::new().name("devfs-unload".into());
@@ -156,11 +206,27 @@ impl Mounts {
         };
         for path in entries.flatten().map(|entry| entry.path()) {
             if is_dead(&path) {
-                let _ = io_net_os::mount::detach(&path);
+                let _ = take_away(&path);
             }
             // Only an empty directory goes.
             let _ = fs::remove_dir(&path);
         }
+    }
+}
+
+/// Takes a mount out of the tree, whoever is in there.
+fn take_away(path: &Path) -> io::Result<()> {
+    let Err(error) = io_net_os::mount::detach(path) else {
+        return Ok(());
+    };
+    // Who is not root may do it by way of the helper that mounted it.
+    let helper = Command::new("fusermount3")
+        .args(["-u", "-q", "-z"])
+        .arg(path)
+        .output();
+    match helper {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(error),
     }
 }
 
@@ -188,7 +254,7 @@ fn config() -> Config {
 /// somebody else's.
 fn make_place(path: &Path) -> io::Result<()> {
     if is_dead(path) {
-        io_net_os::mount::detach(path)?;
+        take_away(path)?;
     }
     match fs::create_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),

@@ -579,13 +579,7 @@ unsafe fn same_takers(matcher: &Matcher, pkts: &[*mut Npkt]) -> (u64, usize) {
     let data = |pkt: &*mut Npkt| unsafe { data_of(*pkt) };
     let first = data(&pkts[0]);
     let takers = matcher.takers(first);
-    let key = matcher.key(first);
-    let differs = |pkt: &*mut Npkt| match key {
-        Some(_) => matcher.key(data(pkt)) != key,
-        None => matcher.takers(data(pkt)) != takers,
-    };
-    let n = pkts[1..].iter().position(differs);
-    (takers, n.map_or(pkts.len(), |n| n + 1))
+    (takers, matcher.run(first, takers, pkts, data))
 }
 
 /// The bytes of a packet's first fragment.

@@ -54,8 +54,18 @@ impl Pattern {
 #[derive(Clone, Debug)]
 pub struct Matcher {
     tests: Vec<(Pattern, u64)>,
-    /// Bytes that all tests look at, where these are few: equal keys match equally.
-    key: Option<(usize, usize)>,
+    key: Key,
+}
+
+/// The bytes on which the takers depend: packets with equal keys have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    /// None: all packets have the same takers.
+    Nothing,
+    /// Those of the word at `start` that are set in `mask`.
+    Word { start: usize, mask: u64 },
+    /// More than a word holds.
+    Wide,
 }
 
 impl Matcher {
@@ -83,21 +93,39 @@ impl Matcher {
         takers
     }
 
-    /// The bytes on which [`Matcher::takers`] depends, as a number, where they are few and `data`
-    /// has them.
+    /// How many of `packets` from the first on have the same takers as the first, whose data is
+    /// `first` and whose takers are `takers`. `data` gives a packet's bytes.
     #[inline]
-    #[must_use]
-    pub fn key(&self, data: &[u8]) -> Option<u64> {
-        let (start, len) = self.key?;
-        let bytes = data.get(start..start + len)?;
-        let mut key = [0; 8];
-        key[..len].copy_from_slice(bytes);
-        Some(u64::from_le_bytes(key))
+    pub fn run<'d, P>(
+        &self,
+        first: &[u8],
+        takers: u64,
+        packets: &[P],
+        data: impl Fn(&P) -> &'d [u8],
+    ) -> usize {
+        let end = match self.key {
+            Key::Nothing => None,
+            Key::Word { start, mask } if first.len() >= start + 8 => {
+                let key = word(first, start).map(|word| word & mask);
+                let differs = |packet| word(data(packet), start).map(|word| word & mask) != key;
+                packets.iter().position(differs)
+            }
+            _ => packets
+                .iter()
+                .position(|packet| self.takers(data(packet)) != takers),
+        };
+        end.unwrap_or(packets.len())
     }
 }
 
-/// The span of all tests, where it fits a word.
-fn key_of(tests: &[(Pattern, u64)]) -> Option<(usize, usize)> {
+#[inline]
+fn word(data: &[u8], start: usize) -> Option<u64> {
+    let bytes = data.get(start..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+/// What all tests look at.
+fn key_of(tests: &[(Pattern, u64)]) -> Key {
     let spans = tests.iter().filter_map(|(pattern, _)| match pattern {
         Pattern::All => None,
         Pattern::Bytes { offset, len, .. } => {
@@ -108,9 +136,12 @@ fn key_of(tests: &[(Pattern, u64)]) -> Option<(usize, usize)> {
         (s.min(start), e.max(end))
     });
     match end.checked_sub(start) {
-        Some(len) if len <= 8 => Some((start, len)),
-        Some(_) => None,
-        None => Some((0, 0)),
+        None => Key::Nothing,
+        Some(len @ 1..=8) => Key::Word {
+            start,
+            mask: u64::MAX >> (64 - 8 * len),
+        },
+        Some(_) => Key::Wide,
     }
 }
 
@@ -140,25 +171,40 @@ mod tests {
         assert_eq!(matcher.takers(&[0; 13]), 0b100);
     }
 
-    #[test]
-    fn equal_keys_match_equally() {
-        let ip = [pattern(0x0800)];
-        let matcher = Matcher::new([&ip[..]]);
-        assert_eq!(matcher.key(&frame(0x0800)), matcher.key(&frame(0x0800)));
-        assert_ne!(matcher.key(&frame(0x0800)), matcher.key(&frame(0x0806)));
-        assert_eq!(matcher.key(&[0; 13]), None);
+    /// The length of each run of equal takers in `frames`.
+    fn runs(matcher: &Matcher, frames: &[Vec<u8>]) -> Vec<usize> {
+        let frames: Vec<&[u8]> = frames.iter().map(|frame| &frame[..]).collect();
+        let (mut rest, mut runs) = (&frames[..], Vec::new());
+        while let Some(first) = rest.first() {
+            let n = matcher.run(first, matcher.takers(first), rest, |frame| *frame);
+            runs.push(n);
+            rest = &rest[n..];
+        }
+        runs
     }
 
     #[test]
-    fn far_patterns_have_no_key() {
-        let far = [
-            pattern(0x0800),
-            Pattern::bytes(30, &[1, 2, 3, 4, 5, 6]).unwrap(),
+    fn runs_have_the_same_takers() {
+        let ip = [pattern(0x0800)];
+        let far = [pattern(0x0800), Pattern::bytes(30, &[1; 6]).unwrap()];
+        let [near, wide] = [&ip[..], &far[..]].map(|patterns| Matcher::new([patterns]));
+        let all = Matcher::new([&[Pattern::All][..]]);
+        let short = vec![0; 13];
+        let just_long_enough = frame(0x0800)[..14].to_vec();
+        let frames = [
+            frame(0x0800),
+            frame(0x0800),
+            frame(0x0806),
+            short,
+            just_long_enough.clone(),
+            just_long_enough,
+            frame(0x0800),
         ];
-        assert_eq!(Matcher::new([&far[..]]).key(&frame(0x0800)), None);
-        let all = [Pattern::All];
-        assert_eq!(Matcher::new([&all[..]]).key(&[]), Some(0));
-        assert_eq!(Matcher::new([]).takers(&frame(0x0800)), 0);
+        assert_eq!(runs(&all, &frames), [7]);
+        assert_eq!(runs(&wide, &frames), [2, 2, 3]);
+        // A short frame ends a run, whatever its takers.
+        assert_eq!(runs(&near, &frames), [2, 1, 1, 3]);
+        assert_eq!(runs(&Matcher::new([]), &frames), [7]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 static uint32_t poll(void *func_hdl, uint32_t budget) {
     struct instance *it = func_hdl;
-    ion_npkt_t *pkts[32];
-    uint32_t want = budget < 32 ? budget : 32;
+    ion_npkt_t *pkts[256];
+    uint32_t want = budget;
     uint32_t n = it->ion->alloc(it->ion->ctx, 60, pkts, want);
     for (uint32_t i = 0; i < n; i++) {
         uint8_t *data = ion_npkt_data(pkts[i]);
