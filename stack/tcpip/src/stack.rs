@@ -142,10 +142,8 @@ impl<E: Env> Stack<E> {
     /// Sends what is due: call it after each burst of packets or of socket requests, and when packet
     /// buffers came free after a failed transmit.
     pub fn flush(&mut self, now: Instant, env: &mut E) {
+        self.tcp.flush(&mut ctx!(self, now), env);
         for _ in 0..LOOPED_MAX {
-            if !self.tcp.is_clean() {
-                self.tcp.flush(&mut ctx!(self, now), env);
-            }
             let Some(packet) = self.net.loopback.pop() else {
                 break;
             };
@@ -158,6 +156,9 @@ impl<E: Env> Stack<E> {
             let (tcp, udp) = (&mut self.tcp, &mut self.udp);
             dispatch(&mut ctx, env, tcp, udp, LOOPBACK, &packet.bytes, meta);
             self.net.loopback.recycle(packet);
+            if !self.tcp.is_clean() {
+                self.tcp.flush(&mut ctx!(self, now), env);
+            }
         }
     }
     /// Runs the timers that are due, then flushes.

@@ -30,7 +30,7 @@ pub struct Outcome {
 /// the bytes, the ends of both streams, the end of both connections.
 ///
 /// # Panics
-/// When anything is not as it should be, or not done within an hour of virtual time.
+/// When anything is not as it should be, or not done within a day of virtual time.
 pub fn exchange(
     network: &mut Network,
     bytes: [usize; 2],
@@ -38,7 +38,7 @@ pub fn exchange(
     rng: &mut Rng,
 ) -> Outcome {
     let start = network.now;
-    let deadline = start + Duration::from_secs(3600);
+    let deadline = start + Duration::from_secs(86_400);
     let addr = "10.0.0.2:80".parse().expect("an address");
     network.hosts[1].env.send_capacity = capacity;
     network.hosts[1].env.recv_capacity = capacity;
@@ -48,7 +48,7 @@ pub fn exchange(
         .expect("a route");
     network.hosts[0].poll(network.now);
     let server = loop {
-        assert!(network.step(deadline), "no connection within the hour");
+        assert!(network.step(deadline), "no connection within the day");
         if let Some(accepted) = network.hosts[1].stack.tcp_accept(listener) {
             break accepted.socket;
         }

@@ -25,7 +25,13 @@ fn network(mtu: u16, offload: Offload, weather: Weather, seed: u64) -> Network {
         offload,
         up: true,
     };
-    let host = |last, seed| Host::with_address(Config::default(), seed, [10, 0, 0, last], config);
+    // Half the time partitioned, a connection may rightly time out: here it is not to give up.
+    let patient = Config {
+        syn_retries: 200,
+        data_retries: 200,
+        ..Config::default()
+    };
+    let host = |last, seed| Host::with_address(patient.clone(), seed, [10, 0, 0, last], config);
     Network::new(vec![host(1, seed), host(2, seed ^ 0xabcd)], weather, seed)
 }
 
