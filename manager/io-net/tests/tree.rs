@@ -2,8 +2,9 @@
 
 use io_net_badmodules::{IoNet, Workshop};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// An io-net with its tree, and the tree's place.
 fn with_tree(workshop: &Workshop) -> (IoNet, PathBuf) {
@@ -137,6 +138,58 @@ fn a_reader_who_stays_holds_up_nothing() {
     io_net.stop(0);
     assert_eq!(mounts_below(&place), 0);
     drop(open);
+}
+
+/// A mount namespace that keeps a copy of every mount, or `None` where there can be none.
+fn namespace_with_copies(place: &Path) -> Option<Child> {
+    let mut child = Command::new("unshare")
+        .args([
+            "-Urm",
+            "sh",
+            "-c",
+            "grep -c \"$0/en0 \" /proc/self/mountinfo; exec sleep 600",
+        ])
+        .arg(place)
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut line = String::new();
+    let output = child.stdout.take()?;
+    BufReader::new(output).read_line(&mut line).ok()?;
+    if line.trim() == "1" {
+        return Some(child);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+#[test]
+fn copies_in_other_namespaces_do_not_matter() {
+    if !can_mount() {
+        return;
+    }
+    let workshop = Workshop::new();
+    let module = workshop.compile("devn-source", &[]);
+    let (mut io_net, place) = with_tree(&workshop);
+    io_net.mount(&module, "");
+    let Some(mut other) = namespace_with_copies(&place) else {
+        assert!(std::env::var_os("CI").is_none(), "no user namespaces");
+        eprintln!("skipped: no user namespaces");
+        return;
+    };
+    umount(&place.join("en0"));
+    io_net.until("en0 to go", |io_net| {
+        io_net.done(&["graph"]).contains("nothing is mounted")
+    });
+    io_net.mount(&module, "");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(names(&place), ["en0"]);
+    assert!(place.join("en0/stats").exists());
+    assert!(io_net.done(&["graph"]).contains("en0"));
+    io_net.stop(0);
+    assert_eq!(mounts_below(&place), 0);
 }
 
 #[test]
