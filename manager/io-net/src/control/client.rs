@@ -9,8 +9,6 @@ use std::time::Instant;
 
 /// Bytes of answers that wait for a client, at most.
 const UNSENT_MAX: usize = 8 << 20;
-/// Requests of one client that are answered in a row, before others have their turn.
-const REQUESTS_IN_A_ROW: usize = 32;
 
 /// See the module's documentation.
 pub(super) struct Client {
@@ -21,7 +19,6 @@ pub(super) struct Client {
     follows: bool,
     /// Lines of the log that it has been sent.
     log_seen: u64,
-    in_a_row: usize,
 }
 
 impl Client {
@@ -34,7 +31,6 @@ impl Client {
             last_active: Instant::now(),
             follows: false,
             log_seen: 0,
-            in_a_row: 0,
         }
     }
 
@@ -49,7 +45,6 @@ impl Client {
     /// Reads some of what has come; false where the client is gone or sends a line that is too long.
     pub(super) fn fill(&mut self) -> bool {
         self.last_active = Instant::now();
-        self.in_a_row = 0;
         let mut chunk = [0; 16384];
         match self.stream.read(&mut chunk) {
             Ok(0) => false,
@@ -68,13 +63,12 @@ impl Client {
 
     /// Takes a whole line, without its end.
     pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
-        if self.in_a_row == REQUESTS_IN_A_ROW || self.unsent.len() > UNSENT_MAX {
+        if self.unsent.len() > UNSENT_MAX {
             return None;
         }
         let end = self.received.iter().position(|&byte| byte == b'\n')?;
         let mut line: Vec<u8> = self.received.drain(..=end).collect();
         line.pop();
-        self.in_a_row += 1;
         Some(line)
     }
 
