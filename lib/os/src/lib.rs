@@ -1,6 +1,7 @@
 //! System calls behind safe functions: memory maps, sockets, epoll, TUN/TAP, clocks.
 
 pub mod clock;
+pub mod copy;
 pub mod cpu;
 pub mod epoll;
 pub mod eventfd;

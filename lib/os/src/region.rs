@@ -3,8 +3,8 @@
 //! Any thread. Words are atomics; byte ranges are copied in and out whole, so that what has been
 //! read once can be checked once. Nothing here panics or leaves the mapping, whatever the offset.
 
+use crate::copy::copy;
 use crate::map::SharedMap;
-use std::ptr;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 /// A mapping whose content is nobody's word.
@@ -112,7 +112,7 @@ impl Region {
             // SAFETY: both ranges are valid for their length; `to` is ours alone, so they do not
             // overlap. Every byte pattern is a valid u8.
             unsafe {
-                ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), to.as_mut_ptr(), to.len());
+                copy(self.0.as_ptr().add(offset), to.as_mut_ptr(), to.len());
             }
         }
         fits
@@ -127,7 +127,7 @@ impl Region {
         if fits {
             // SAFETY: as in `read`, in the other direction.
             unsafe {
-                ptr::copy_nonoverlapping(from.as_ptr(), self.0.as_ptr().add(offset), from.len());
+                copy(from.as_ptr(), self.0.as_ptr().add(offset), from.len());
             }
         }
         fits
