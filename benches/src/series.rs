@@ -1,6 +1,6 @@
 //! A comparison: ours and the peer alternating, medians of runs that may be compared.
 
-use crate::spin::Spin;
+use crate::spin::{Mode, Spin};
 use io_net_e2e::Outcome;
 use serde_json::{Map, Value, json};
 
@@ -56,7 +56,8 @@ impl Comparison {
         for _ in 0..PAIRS_MAX {
             runs.take(Side::Ours, Spin::measure(), ours()?);
             runs.take(Side::Peer, Spin::measure(), peer()?);
-            if runs.best_mode().0 >= RUNS {
+            let (count, mode) = runs.best_mode();
+            if count >= RUNS && mode != Mode::Disturbed {
                 break;
             }
         }
@@ -64,19 +65,19 @@ impl Comparison {
     }
 
     fn result(&self, runs: &Runs) -> Outcome<Value> {
-        let (count, far) = runs.best_mode();
+        let (count, mode) = runs.best_mode();
         if count == 0 {
             return Err(format!(
                 "{}: no two runs can be compared ({} thrown away because a thread waited)",
                 self.bench, runs.thrown
             ));
         }
-        let ours = median(runs.values(Side::Ours, far));
-        let peer = median(runs.values(Side::Peer, far));
+        let ours = median(runs.values(Side::Ours, mode));
+        let peer = median(runs.values(Side::Peer, mode));
         let mut line = self.line(ours, peer);
         line.insert("runs".into(), json!(count));
         line.insert("thrown".into(), json!(runs.thrown));
-        line.insert("spin_ns".into(), json!(round(median(runs.spins(far)))));
+        line.insert("spin_ns".into(), json!(round(median(runs.spins(mode)))));
         Ok(Value::Object(line))
     }
 
@@ -115,27 +116,26 @@ impl Runs {
         }
     }
 
-    /// Of the near and the far mode the one with more runs of both sides: how many, and whether
-    /// it is the far one.
-    fn best_mode(&self) -> (usize, bool) {
-        let count = |far| {
-            let of = |side| self.values(side, far).len();
+    /// The mode with most runs of both sides, and how many.
+    fn best_mode(&self) -> (usize, Mode) {
+        let count = |mode| {
+            let of = |side| self.values(side, mode).len();
             of(Side::Ours).min(of(Side::Peer))
         };
-        let (near, far) = (count(false), count(true));
-        (near.max(far), far > near)
+        let modes = Mode::ALL.iter().rev().map(|mode| (count(*mode), *mode));
+        modes
+            .max_by_key(|(count, _)| *count)
+            .unwrap_or((0, Mode::Near))
     }
 
-    fn values(&self, side: Side, far: bool) -> Vec<f64> {
-        let fits = self
-            .kept
-            .iter()
-            .filter(|(s, spin, _)| *s == side && spin.is_far() == far);
+    fn values(&self, side: Side, mode: Mode) -> Vec<f64> {
+        let of_side = self.kept.iter().filter(|(s, ..)| *s == side);
+        let fits = of_side.filter(|(_, spin, _)| spin.mode() == mode);
         fits.map(|(_, _, value)| *value).collect()
     }
 
-    fn spins(&self, far: bool) -> Vec<f64> {
-        let fits = self.kept.iter().filter(|(_, spin, _)| spin.is_far() == far);
+    fn spins(&self, mode: Mode) -> Vec<f64> {
+        let fits = self.kept.iter().filter(|(_, spin, _)| spin.mode() == mode);
         fits.map(|(_, spin, _)| spin.ns).collect()
     }
 }

@@ -13,6 +13,22 @@ const ROUNDS: u32 = 200_000;
 /// A round trip that takes longer is of the far mode.
 const FAR_NS: f64 = 250.0;
 
+/// One that takes longer yet was disturbed: something else ran on the processors.
+const DISTURBED_NS: f64 = 1000.0;
+
+/// How near the processors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Near,
+    Far,
+    Disturbed,
+}
+
+impl Mode {
+    /// All, the one to be preferred first.
+    pub(crate) const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Disturbed];
+}
+
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spin {
@@ -49,9 +65,13 @@ impl Spin {
         }
     }
 
-    /// Whether the processors are far from each other.
-    pub(crate) fn is_far(self) -> bool {
-        self.ns > FAR_NS
+    /// The mode that the machine was in.
+    pub(crate) fn mode(self) -> Mode {
+        match self.ns {
+            ns if ns > DISTURBED_NS => Mode::Disturbed,
+            ns if ns > FAR_NS => Mode::Far,
+            _ => Mode::Near,
+        }
     }
 }
 
