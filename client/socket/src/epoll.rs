@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use io_net_os::epoll::{self, EDGE, Event, IN, ONESHOT, RDHUP};
-use io_net_os::{clock, eventfd};
+use io_net_os::{clock, cpu, eventfd};
 
 use crate::endpoint::Endpoint;
 use crate::errno::{Errno, Result};
@@ -278,7 +278,7 @@ impl Instance {
             if sockets && self.spin() {
                 continue;
             }
-            if !self.fall_asleep(epfd.as_raw_fd()) {
+            if !self.fall_asleep(epfd.as_raw_fd(), sockets) {
                 continue;
             }
             let n = self.ask_kernel(epfd, events, until.left(), mask);
@@ -334,17 +334,22 @@ impl Instance {
 
     /// Looks for changes for a short while. True: there are some.
     fn spin(&self) -> bool {
-        for _ in 0..SPINS {
+        for looks in 0..SPINS {
             if self.lock().has_changed() {
                 return true;
             }
-            std::hint::spin_loop();
+            cpu::pause_after(looks);
         }
         false
     }
 
     /// Announces a sleep. True: still nothing to report, so sleep.
-    fn fall_asleep(&self, epfd: RawFd) -> bool {
+    fn fall_asleep(&self, epfd: RawFd, sockets: bool) -> bool {
+        if sockets {
+            // No session means no io-net, which the endpoints' own state will tell. The session's lock
+            // comes before an instance's, as in a fork.
+            let _ = session::ensure();
+        }
         let mut state = self.lock();
         if !state.segments.is_empty() {
             state.watch_lifeline(epfd);
@@ -512,8 +517,6 @@ impl State {
 
     /// Has the kernel's instance watch for io-net's end.
     fn watch_lifeline(&mut self, epfd: RawFd) {
-        // No session means no io-net, which the endpoints' own state will tell.
-        let _ = session::ensure();
         if let Some(line) = session::lifeline().filter(|&line| self.lifeline != Some(line)) {
             let _ = epoll::ctl(epfd, ADD, line, Event::new(RDHUP | EDGE, LIFELINE));
             self.lifeline = Some(line);

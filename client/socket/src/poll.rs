@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use io_net_os::cpu;
 use io_net_os::epoll::{self, EDGE, Epoll, Event, IN, PollFd, RDHUP};
 
 use crate::errno::Result;
@@ -50,7 +51,7 @@ pub fn poll(fds: &mut [PollFd], until: Until, mask: Option<&u64>) -> Result<usiz
             }
         }
         if spin < SPINS {
-            std::hint::spin_loop();
+            cpu::pause_after(spin);
             continue;
         }
         if sleep(fds, &mut native, natives, until, mask)? {

@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use io_net_os::futex;
 use io_net_os::unix::{self, Wait};
+use io_net_os::{cpu, futex};
 use io_net_proto::request::{Request, VALUE_MAX};
 
 use crate::endpoint::{Endpoint, lock};
@@ -57,11 +57,11 @@ impl Endpoint {
 
     fn await_reply(&self, doorbell: BorrowedFd<'_>, sequence: u32) -> Result<()> {
         let word = &self.slot().reply.sequence;
-        for _ in 0..SPINS {
+        for looks in 0..SPINS {
             if word.load(Ordering::Acquire) == sequence {
                 return Ok(());
             }
-            std::hint::spin_loop();
+            cpu::pause_after(looks);
         }
         loop {
             let seen = word.load(Ordering::Acquire);

@@ -5,14 +5,14 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use io_net_os::futex::Sleep;
-use io_net_os::{clock, epoll, futex, signal};
+use io_net_os::{clock, cpu, epoll, futex, signal};
 
 use crate::endpoint::Endpoint;
 use crate::errno::{Errno, Result};
 
-/// Looks before the first sleep. With io-net on another core an answer comes within this; where
-/// both share one core, spinning longer only keeps io-net from answering.
-pub(crate) const SPINS: u32 = 200;
+/// Looks before the first sleep: the first few for an answer from another core, the others giving
+/// this core to io-net, which may be waiting for it to answer.
+pub(crate) const SPINS: u32 = 60;
 
 /// How often a sleeper looks whether io-net is still there.
 const LOOK: Duration = Duration::from_millis(500);
@@ -82,11 +82,11 @@ impl Endpoint {
         if until == Until::Now {
             return if ready() { Ok(()) } else { Err(Errno::AGAIN) };
         }
-        for _ in 0..SPINS {
+        for looks in 0..SPINS {
             if ready() {
                 return Ok(());
             }
-            std::hint::spin_loop();
+            cpu::pause_after(looks);
         }
         loop {
             let seen = self.events().load(Ordering::Acquire);

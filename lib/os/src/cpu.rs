@@ -8,6 +8,21 @@ pub fn pause() {
     std::hint::spin_loop();
 }
 
+/// Looks that a waiter makes before it lets others have its core, see [`pause_after`].
+const LOOKS_ALONE: u32 = 20;
+
+/// Waits for the next look of a waiter that has looked `looks` times: a moment at first, since the
+/// answer may come from another core; later it lets those run who wait for this core, since the
+/// answer may have to come from one of them.
+#[inline]
+pub fn pause_after(looks: u32) {
+    if looks < LOOKS_ALONE {
+        pause();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
 /// A counter that runs at a constant rate near the processor's base frequency: the TSC on x86-64, the
 /// virtual counter on AArch64, nanoseconds elsewhere. Only differences mean anything.
 #[inline]

@@ -39,12 +39,13 @@ impl Registrant for Tcpip {
     }
 
     fn poll(&mut self, _budget: usize, cx: &Cx) -> usize {
-        let now = now(cx);
-        let found = self.server.scan(now, cx);
-        if found > 0 {
+        let marked = self.server.gather_marked();
+        if marked > 0 {
+            let now = now(cx);
+            self.server.attend_marked(now, cx);
             self.finish(now, cx);
         }
-        found
+        marked
     }
 
     fn arm(&mut self, sleeping: bool, _cx: &Cx) -> bool {

@@ -15,6 +15,8 @@ use std::time::Duration;
 const EPOLL_INTERVAL_NS: u64 = 30_000;
 /// Busy turns between two looks at the clock.
 const CLOCK_TURNS: u32 = 8;
+/// How long a worker without work keeps its core for itself.
+const YIELD_AFTER_NS: u64 = 1_500;
 /// Descriptors reported at once.
 const EVENTS: usize = 64;
 
@@ -31,6 +33,13 @@ struct Memory {
     more: bool,
     /// Cycle counter at the end of the last turn.
     cycles: u64,
+}
+
+impl Memory {
+    /// Whether there has been no work for so long.
+    fn is_idle_for(&self, time_ns: u64) -> bool {
+        self.now_ns.saturating_sub(self.worked_ns) >= time_ns
+    }
 }
 
 impl Worker {
@@ -50,10 +59,13 @@ impl Worker {
             self.count(&mut memory, worked);
             if worked {
                 memory.worked_ns = memory.now_ns;
-            } else if !self.pace.poll && self.is_idle(&memory) {
+            } else if !self.pace.poll && memory.is_idle_for(self.pace.spin.as_nanos() as u64) {
                 self.sleep(&mut memory);
-            } else {
+            } else if worked || self.pace.poll || !memory.is_idle_for(YIELD_AFTER_NS) {
                 pause();
+            } else {
+                // What it waits for may have to come from a program that waits for this core.
+                std::thread::yield_now();
             }
         }
         // The graph is empty by now: what is still under way is released.
@@ -88,11 +100,6 @@ impl Worker {
             bump(&self.stats.idle_turns, 1);
         }
         memory.cycles = now;
-    }
-
-    fn is_idle(&self, memory: &Memory) -> bool {
-        let spun = Duration::from_nanos(memory.now_ns.saturating_sub(memory.worked_ns));
-        spun >= self.pace.spin
     }
 
     /// Polls everybody who asked for it.

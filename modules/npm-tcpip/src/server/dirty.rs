@@ -9,29 +9,33 @@ use io_net_tcpip::{Instant, Transport};
 use std::sync::atomic::Ordering;
 
 impl Server {
-    /// Attends to every socket whose slot is marked. Returns how many there were.
+    /// Gathers the sockets whose slots are marked, and those with more to do from before. Returns
+    /// how many there are; [`Server::attend_marked`] does what they need.
     #[inline]
-    pub(crate) fn scan(&mut self, now: Instant, cx: &Cx) -> usize {
-        let mut attention = std::mem::take(&mut self.attention);
-        attention.append(&mut self.unfinished);
+    pub(crate) fn gather_marked(&mut self) -> usize {
+        self.attention.append(&mut self.unfinished);
         for (_, segment) in self.shell.tables.segments.iter() {
             for word in 0..segment.dirty_words() {
                 let mut bits = segment.take_dirty(word);
                 while bits != 0 {
                     let slot = word as u32 * 64 + bits.trailing_zeros();
-                    attention.extend(segment.tenant(slot));
+                    self.attention.extend(segment.tenant(slot));
                     bits &= bits - 1;
                 }
             }
         }
-        let found = attention.len();
+        self.attention.len()
+    }
+
+    /// Attends to the sockets gathered.
+    pub(crate) fn attend_marked(&mut self, now: Instant, cx: &Cx) {
+        let mut attention = std::mem::take(&mut self.attention);
         for socket in attention.drain(..) {
             if self.attend(now, socket) {
                 self.handle_doorbell(now, socket, epoll::IN, cx);
             }
         }
         self.attention = attention;
-        found
     }
 
     /// The worker is about to sleep, or has woken. Returns whether a slot was marked meanwhile.
@@ -52,9 +56,9 @@ impl Server {
         if let Some(segment) = self.shell.tables.segments.get(key) {
             segment.kick.lower();
         }
-        let found = self.scan(now, cx);
-        self.drop_liars(now, cx);
-        found > 0
+        let marked = self.gather_marked() > 0;
+        self.attend_marked(now, cx);
+        marked
     }
 
     /// Acts on what a program changed in a socket's slot. Returns whether there is a request on
