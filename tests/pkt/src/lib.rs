@@ -179,6 +179,11 @@ impl Script {
         packet
     }
 
+    /// The stack's sequence number for a relative one.
+    pub fn stack_number(&self, relative: u32) -> u32 {
+        self.stack_isn.wrapping_add(relative)
+    }
+
     fn flush(&mut self) {
         self.host.stack.flush(self.now, &mut self.host.env);
     }
