@@ -475,7 +475,7 @@ fn routes_choose_the_neighbour() {
     let far = host.stack.add_route(route([8; 4], 32, [11, 0, 0, 1]));
     assert_eq!(far, Err(IfaceError::Gateway));
     let (id, _inbox) = udp_socket(&mut host, "0.0.0.0:53");
-    let mut next_hop = |host: &mut Host, dest: &str| {
+    let next_hop = |host: &mut Host, dest: &str| {
         let outcome = host
             .stack
             .udp_send(NOW, id, to(dest, 1), |out| out.fill(0), &mut host.env);
