@@ -5,8 +5,8 @@
 //! running anywhere when it is ended.
 
 use crate::config::{Config, Kind, ModuleSpec};
-use crate::dispatch::Reg;
-use crate::graph::{Plan, Role};
+use crate::dispatch::{self, Reg};
+use crate::graph::{Plan, Role, slot_of};
 use crate::instance::Wish;
 use crate::instances::{Instance, Making};
 use crate::loader::{Module, SearchPath};
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// How long a worker may take to answer before it counts as stuck in a module.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a module's memory may be in use by others after it has left the graph.
+const LENT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a stop may take in all.
 const STOP_WITHIN: Duration = Duration::from_millis(1800);
 
@@ -67,13 +69,13 @@ impl Manager {
         let pool = Pool::new(config.pool).map_err(|e| e.to_string())?;
         let shared = Shared::new(pool, config.threads, run_dir, log)
             .map_err(|e| format!("cannot start: {e}"))?;
-        crate::dispatch::enlist(&shared);
+        dispatch::enlist(&shared);
         let pace = Pace {
             spin: Duration::from_micros(config.spin_us.into()),
             poll: config.poll,
         };
         let workers = worker::start(&shared, pace, &config.cpus)
-            .map_err(|e| format!("cannot start the workers: {e}; check --threads and --cpu"))?;
+            .map_err(|e| format!("cannot start the workers: {e}; check -t and --cpu"))?;
         Ok(Manager {
             shared,
             workers,
@@ -451,23 +453,55 @@ impl Manager {
         self.bury(|from, _| own(from));
         self.shared.registry().set_state(id, State::Leaving);
         self.quiesce(&regs, self.instances[at].home)?;
+        let lent = self.await_lent(&regs);
         self.shared.registry().remove(id);
         self.publish()?;
-        let mut instance = self.instances.remove(at);
-        instance.shutdown();
-        if instance.link.has_failed() {
-            instance.module.keep_mapped();
-        }
+        let instance = self.instances.remove(at);
+        let module = instance.module.name.clone();
+        self.bury_instance(instance, lent);
         for (name, _) in members {
             self.observers.iter_mut().for_each(|o| o.gone(&name));
         }
         self.bury_orphans();
         self.shared.log.debug(format_args!(
-            "unmounted {} ({})",
-            instance.module.name,
+            "unmounted {module} ({})",
             regs.iter().map(|r| r.name()).collect::<Vec<_>>().join(", ")
         ));
         Ok(())
+    }
+
+    /// Waits until the packets over the memory of `regs` have come home, and returns how many have
+    /// not in time.
+    fn await_lent(&self, regs: &[Arc<Reg>]) -> usize {
+        let by = Instant::now() + LENT_WITHIN;
+        let by = self.stop_by.map_or(by, |stop_by| stop_by.min(by));
+        loop {
+            let slots = regs.iter().map(|reg| slot_of(reg.handle()) as u16);
+            let lent = slots
+                .map(|slot| dispatch::count_foreign(self.shared.pool(), slot))
+                .sum();
+            if lent == 0 || Instant::now() > by {
+                return lent;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Ends an instance that has left the graph, of whose memory `lent` packets are held by others.
+    fn bury_instance(&self, mut instance: Instance, lent: usize) {
+        if lent > 0 {
+            self.shared.log.error(format_args!(
+                "{lent} packets over memory of {} are still in use: it stays mapped",
+                instance.module.name
+            ));
+            // Neither ended nor unmapped: what they point to stays.
+            std::mem::forget(instance);
+            return;
+        }
+        instance.shutdown();
+        if instance.link.has_failed() {
+            instance.module.keep_mapped();
+        }
     }
 
     /// Takes back what converters said of interfaces whose driver has gone.

@@ -26,6 +26,7 @@ fn modules() -> &'static Path {
         std::fs::create_dir_all(&dir).unwrap();
         for name in [
             "devn-spin",
+            "devn-lend",
             "nfm-keep",
             "nfm-plain",
             "ncm-tst-en",
@@ -223,4 +224,22 @@ fn mounts_that_cannot_be_leave_nothing() {
         assert_eq!(bench.names(), ["en0", "plain"]);
     }
     bench.stop();
+}
+
+#[test]
+fn memory_that_is_lent_stays_until_it_is_back() {
+    let mut bench = Bench::new(2);
+    bench.mount(Kind::Driver, "lend", "worker=1");
+    bench.until("all are home", |bench| bench.counter("en0", "home") == 10);
+    bench.0.unmount("en0").unwrap();
+    // This filter keeps the last of them.
+    bench.mount(Kind::Filter, "keep", "");
+    bench.mount(Kind::Driver, "lend", "worker=1");
+    bench.until("most are home", |bench| bench.counter("en0", "home") == 9);
+    bench.0.unmount("en0").unwrap();
+    let (lines, _) = bench.0.shared().log.since(0);
+    assert!(lines.iter().any(|line| line.text.contains("still in use")));
+    bench.0.unmount("keep").unwrap();
+    assert_eq!(bench.counter("io-net", "packets_orphaned"), 1);
+    assert_eq!(bench.0.stop().unwrap(), 1);
 }

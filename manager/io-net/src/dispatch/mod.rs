@@ -10,12 +10,14 @@
 //! that are owned by whoever holds them.
 
 mod crossing;
+mod foreign;
 mod ion;
 mod offworker;
 mod reg;
 mod watches;
 
 pub use crossing::{Crossed, Crossings};
+pub use foreign::count_foreign;
 pub use ion::{enlist, enter_thread, leave_thread, table};
 pub use reg::{Drop, Reg, RegStats, Running, TIMERS_MAX, bump};
 pub use watches::{Ready, Watches};
@@ -409,6 +411,9 @@ impl Lane {
 
     /// Delivers what other workers have sent. Returns how many packets.
     pub fn take_crossed(&self) -> usize {
+        if !self.crossings.borrow().has_incoming() {
+            return 0;
+        }
         let mut total = 0;
         let mut words = [0; BURST_MAX];
         let mut run = Run::new();
