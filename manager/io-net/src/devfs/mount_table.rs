@@ -8,6 +8,9 @@ use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+/// What tells io-net's mounts from others of FUSE.
+pub(super) const SUBTYPE: &str = "io-net";
+
 /// `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 pub(super) struct MountTable {
     file: File,
@@ -28,7 +31,7 @@ impl MountTable {
         self.file.as_fd()
     }
 
-    /// Names of the mounts that are there now.
+    /// Names of io-net's mounts that are there now.
     pub(super) fn read(&mut self) -> io::Result<Vec<String>> {
         let mut table = Vec::new();
         self.file.rewind()?;
@@ -39,9 +42,11 @@ impl MountTable {
 
     /// `43 27 0:40 / /dev/io-net/en0 ro,... - fuse.io-net io-net ...`
     fn name(&self, line: &str) -> Option<String> {
-        let place = PathBuf::from(unescaped(line.split(' ').nth(4)?));
+        let (mount, kind) = line.split_once(" - ")?;
+        let subtype = kind.split(' ').next()?.strip_prefix("fuse.")?;
+        let place = PathBuf::from(unescaped(mount.split(' ').nth(4)?));
         let name = place.strip_prefix(&self.dir).ok()?.to_str()?;
-        (!name.is_empty() && !name.contains('/')).then(|| name.to_owned())
+        (subtype == SUBTYPE && !name.is_empty() && !name.contains('/')).then(|| name.to_owned())
     }
 }
 
@@ -94,8 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn the_present_table() {
-        let proc = MountTable::open(Path::new("/")).unwrap().read().unwrap();
-        assert!(proc.contains(&"proc".to_owned()), "{proc:?}");
+    fn other_file_systems_are_none_of_ours() {
+        let mut table = MountTable::open(Path::new("/")).unwrap();
+        assert!(!table.read().unwrap().contains(&"proc".to_owned()));
+        assert_eq!(table.name("22 1 0:21 / /proc rw - proc proc rw"), None);
+        assert_eq!(
+            table.name("22 1 0:21 / /mnt rw - fuse.sshfs host: rw"),
+            None
+        );
+        let ours = table.name("22 1 0:21 / /en0 rw shared:2 - fuse.io-net io-net ro");
+        assert_eq!(ours.as_deref(), Some("en0"));
     }
 }

@@ -1,7 +1,7 @@
 //! The mounts themselves: made, watched and taken away by the thread `devfs`.
 
 use super::files::Files;
-use super::mount_table::MountTable;
+use super::mount_table::{MountTable, SUBTYPE};
 use super::{Host, Order, Orders};
 use fuser::{Config, MountOption, Session, SessionACL, SessionUnmounter};
 use io_net_os::epoll::{ERR, Epoll, Event, IN};
@@ -200,16 +200,13 @@ impl Mounts {
     }
 
     /// Takes away what an io-net that was killed has left.
-    fn clean(&self) {
-        let Ok(entries) = fs::read_dir(&self.dir) else {
-            return;
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
+    fn clean(&mut self) {
+        let left = self.table.read().unwrap_or_default();
+        for path in left.iter().map(|name| self.dir.join(name)) {
             if is_dead(&path) {
                 let _ = take_away(&path);
+                let _ = fs::remove_dir(&path);
             }
-            // Only an empty directory goes.
-            let _ = fs::remove_dir(&path);
         }
     }
 }
@@ -235,7 +232,7 @@ fn config() -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName("io-net".into()),
-        MountOption::CUSTOM("subtype=io-net".into()),
+        MountOption::CUSTOM(format!("subtype={SUBTYPE}")),
         MountOption::DefaultPermissions,
         MountOption::RO,
         MountOption::NoExec,
