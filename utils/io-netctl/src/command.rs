@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::front::Mounting;
 use crate::instance::{Choice, Environment, instance_of, run_dirs};
 use crate::stack::{self, Call};
-use crate::{graph, nicinfo, stats};
+use crate::{graph, log, nicinfo, stats};
 use io_net_proto::control::{Reply, Request};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
@@ -34,7 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         },
         Command::Stats { name } => statistics(cli, &choice, name.as_deref()),
         Command::Nicinfo { names } => nics(cli, &choice, names),
-        Command::Log { follow } => log(cli, &choice, *follow),
+        Command::Log { follow } => show_log(cli, &choice, *follow),
         Command::Shutdown => done(connect(&choice)?.ask(&Request::Shutdown)?),
         Command::Devctl { name, body } => {
             let answer = devctl(&choice, name, body.clone())?;
@@ -143,14 +143,14 @@ fn nics(cli: &Cli, choice: &Choice, names: &[String]) -> Result<(), Failure> {
     print(cli, &json!({ "nics": nics }), || nicinfo::show(&nics))
 }
 
-fn log(cli: &Cli, choice: &Choice, follow: bool) -> Result<(), Failure> {
+fn show_log(cli: &Cli, choice: &Choice, follow: bool) -> Result<(), Failure> {
     let mut client = connect(choice)?;
     client.send(&Request::Log { follow })?;
     while let Some(reply) = client.next()? {
         let Reply::Log { lines } = reply else {
             return Err(unexpected(&reply));
         };
-        let text = || lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = || lines.iter().map(|line| log::show(line)).collect();
         print(cli, &json!({ "lines": lines }), text)?;
         if !follow {
             break;

@@ -9,6 +9,7 @@ mod failure;
 mod front;
 mod graph;
 mod instance;
+mod log;
 mod nicinfo;
 mod stack;
 mod stats;
