@@ -269,7 +269,7 @@ impl Lane {
     #[cold]
     unsafe fn defer(&self, to: &Reg, call: Call, run: &mut [*mut Npkt]) -> usize {
         let mut queue = self.deferred.borrow_mut();
-        let room = if to.is_dead() {
+        let room = if to.is_over() {
             0
         } else {
             DEFERRED_MAX.saturating_sub(queue.len()).min(run.len())
@@ -279,7 +279,7 @@ impl Lane {
         queue.extend(kept.iter().map(|&pkt| Crossed::new(to.handle(), call, pkt)));
         drop(queue);
         if !lost.is_empty() {
-            let reason = if to.is_dead() {
+            let reason = if to.is_over() {
                 Drop::Dead
             } else {
                 Drop::DeferredFull
@@ -449,7 +449,7 @@ impl Lane {
         // SAFETY: the run holds owned references, and has just given them up.
         unsafe {
             match to {
-                Some(to) if !to.is_dead() => {
+                Some(to) if !to.is_over() || call == Call::TxDone && !to.is_dead() => {
                     if deferred || to.waiting() == 0 {
                         self.enter(to, |running| self.hand_over(to, running, call, pkts));
                     } else {
@@ -467,11 +467,17 @@ impl Lane {
         }
     }
 
+    /// Quiesces a registrant, then delivers what it passed on. It is called no more.
+    pub fn quiesce(&self, reg: &Reg) {
+        self.run(reg, |running| running.quiesce());
+        reg.hush();
+    }
+
     /// Runs one operation from the top of the worker's loop, then what it left waiting. `None`
-    /// where the registrant has failed.
+    /// where the registrant has failed or been quiesced.
     pub fn run<R>(&self, reg: &Reg, op: impl FnOnce(&Running) -> R) -> Option<R> {
         debug_assert_eq!((self.depth.get(), reg.home()), (0, self.index));
-        if reg.is_dead() {
+        if reg.is_over() {
             return None;
         }
         let result = self.enter(reg, op);
@@ -482,7 +488,7 @@ impl Lane {
     /// Polls `reg`; cycles of a poll that found nothing are not counted. Returns the work done.
     #[inline]
     pub fn poll(&self, reg: &Reg) -> u32 {
-        if reg.is_dead() {
+        if reg.is_over() {
             return 0;
         }
         let before = reg.stats.cycles.load(Ordering::Relaxed);

@@ -21,6 +21,8 @@ const COUNTERS_MAX: usize = 256;
 const ACTIVE: u32 = 1 << 31;
 /// [`Reg::gate`]: no operation runs any more.
 const DEAD: u32 = 1 << 30;
+/// [`Reg::gate`]: it has been quiesced: only its own memory still comes home to it.
+const QUIET: u32 = 1 << 29;
 
 /// Why io-net dropped a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Drop {
     DeferredFull,
     /// Too many wait for another worker.
     CrossingFull,
-    /// The registrant has failed and is about to be taken out.
+    /// The registrant has failed or been quiesced, and is about to be taken out.
     Dead,
 }
 
@@ -98,7 +100,8 @@ pub struct Reg {
     ops: RegistrantOps,
     /// What it did.
     pub stats: RegStats,
-    /// 0 where a packet may be delivered at once; else [`ACTIVE`], [`DEAD`], and how many wait.
+    /// 0 where a packet may be delivered at once; else [`ACTIVE`], [`DEAD`], [`QUIET`], and how many
+    /// wait.
     gate: AtomicU32,
     woken: AtomicBool,
     timers: [AtomicU64; TIMERS_MAX],
@@ -211,9 +214,20 @@ impl Reg {
         self.gate.load(Relaxed) & DEAD != 0
     }
 
+    /// Whether no operation may run any more but the return of its own memory.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.gate.load(Relaxed) & (DEAD | QUIET) != 0
+    }
+
+    /// Ends its operations. Home worker.
+    pub(super) fn hush(&self) {
+        self.gate.store(self.gate.load(Relaxed) | QUIET, Relaxed);
+    }
+
     /// Packets that wait until it is free.
     pub(super) fn waiting(&self) -> u32 {
-        self.gate.load(Relaxed) & !(ACTIVE | DEAD)
+        self.gate.load(Relaxed) & !(ACTIVE | DEAD | QUIET)
     }
 
     /// Notes `n` more packets that wait. Home worker.

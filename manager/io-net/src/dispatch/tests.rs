@@ -609,3 +609,22 @@ fn answers_of_control_calls_are_checked() {
     assert_eq!(bench.manager.devctl("en9", 1, &[]).unwrap_err().errno, 2);
     assert_eq!(bench.leaked(), 0);
 }
+
+#[test]
+fn one_that_was_quiesced_is_called_no_more() {
+    let mut bench = Bench::new(1, 100);
+    let driver = bench.driver(0, Act::Release);
+    let taker = bench.taker(c"taker", 0, &[0x0800], Act::Release);
+    let reg = bench.reg(taker);
+    let home = bench.manager.shared().worker(0);
+    let quiesced = home.ask(move |worker| worker.quiesce(&reg));
+    quiesced.recv().unwrap();
+    bench.send_up(driver, 5, 0x0800);
+    // SAFETY: `wake` may come from any thread.
+    unsafe { (taker.ion.wake)(taker.ion.ctx, taker.handle) };
+    bench.within(driver, |_| ());
+    assert_eq!(taker.polls.load(Ordering::Relaxed), 0);
+    assert!(taker.seen().is_empty());
+    assert_eq!(bench.drops(taker, Drop::Dead), 5);
+    assert_eq!(bench.leaked(), 0);
+}

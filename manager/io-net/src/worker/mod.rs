@@ -250,7 +250,7 @@ impl Worker {
         self.watches.borrow_mut().forget(reg.handle());
         // What was on its way to it when it left the graph still arrives.
         self.lane.settle_crossed();
-        self.lane.run(reg, |running| running.quiesce());
+        self.lane.quiesce(reg);
         // What it asked for while it was told is void too.
         self.set_poller(reg, false);
         self.watches.borrow_mut().forget(reg.handle());
