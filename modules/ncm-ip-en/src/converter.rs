@@ -5,6 +5,7 @@ use crate::iface::{Heard, Iface, Outgoing, sender_is_possible};
 use crate::neighbours::Queued;
 use crate::options::Limits;
 use crate::stats::Stats;
+use crate::unreachable;
 use io_net_ddk::abi::{
     ADVERT_DYING, ADVERT_LINK_UP, DEVCTL_JSON, GSO_NONE, LOG_WARNING, NPKT_BCAST, NPKT_MCAST,
     NPKT_MSG, NPKT_NEXT_HOP4, NPKT_UP, VNET_NEEDS_CSUM,
@@ -240,6 +241,11 @@ impl Converter {
             let (mut send, mut lost) = (Vec::new(), VecDeque::new());
             iface.poll(now_ns, &mut send, &mut lost);
             self.stats.drop_unresolved.add(lost.len() as u64);
+            for packet in &lost {
+                if let Some(report) = unreachable::report(packet, cx.cell()) {
+                    cx.tx_up_one(report);
+                }
+            }
             self.send_arp(at as u16, &send, cx);
         }
         self.rearm(cx);

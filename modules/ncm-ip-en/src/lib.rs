@@ -18,6 +18,7 @@ mod iface;
 mod neighbours;
 mod options;
 mod stats;
+mod unreachable;
 
 use io_net_ddk::prelude::*;
 use io_net_ddk::{number, text};
