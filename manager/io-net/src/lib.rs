@@ -12,15 +12,19 @@
 //! | [`control`] | requests from outside |
 //! | [`devfs`] | the registrants as a tree of mounts |
 
+#![deny(unsafe_code)]
+
 pub mod args;
 pub mod config;
 pub mod control;
 pub mod devfs;
+#[allow(unsafe_code)]
 pub mod dispatch;
 pub mod graph;
 pub mod instance;
 pub mod instances;
 pub mod lifecycle;
+#[allow(unsafe_code)]
 pub mod loader;
 pub mod log;
 pub mod options;
