@@ -102,3 +102,20 @@ fn packets_that_are_not_given_back_are_told() {
     });
     io_net.stop(4);
 }
+
+#[test]
+fn a_dry_pool_is_borne() {
+    let workshop = Workshop::new();
+    let mut io_net = with_traffic(&workshop);
+    let greedy = workshop.compile("npm-greedy", &[]);
+    io_net.mount(&greedy, "");
+    // A small frame may come in a small buffer only: 1024 of them.
+    io_net.until("it to have them all", |io_net| {
+        counter(io_net, "greedy", "kept") >= 1024
+    });
+    let sent = counter(&mut io_net, "en0", "sent");
+    io_net.done(&["nicinfo"]);
+    assert_eq!(counter(&mut io_net, "en0", "sent"), sent);
+    io_net.done(&["umount", "greedy"]);
+    still_sound(io_net);
+}
