@@ -2,7 +2,7 @@
 //!
 //! Everything of a [`Worker`] is used on its own thread; others reach it by its [`mailbox`]. Its
 //! packet path is [`crate::dispatch::Lane`]; here is what calls registrants in the first place:
-//! pollers, descriptors, timers and jobs. The loop is in [`turn`].
+//! pollers, descriptors, timers and jobs. The loop is in `turn.rs`.
 
 pub mod mailbox;
 mod turn;
