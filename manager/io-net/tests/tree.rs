@@ -2,7 +2,7 @@
 
 use io_net_badmodules::{IoNet, Workshop};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -13,19 +13,26 @@ fn with_tree(workshop: &Workshop) -> (IoNet, PathBuf) {
     (io_net, place)
 }
 
-/// Whether this machine can mount; CI's must.
-fn can_mount() -> bool {
+/// Says that a test cannot be run here; CI's must. Past the capture of tests' output: whoever
+/// counts tests reads it.
+fn skip(test: &str, why: impl std::fmt::Display) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// Whether this machine can mount.
+fn can_mount(test: &str) -> bool {
     let fuse = fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/fuse");
-    let why = match fuse {
-        Ok(_) => return true,
-        Err(why) => why,
-    };
-    assert!(std::env::var_os("CI").is_none(), "/dev/fuse: {why}");
-    eprintln!("skipped: /dev/fuse: {why}");
-    false
+    match fuse {
+        Ok(_) => true,
+        Err(why) => {
+            skip(test, format!("/dev/fuse: {why}"));
+            false
+        }
+    }
 }
 
 fn names(place: &Path) -> Vec<String> {
@@ -55,7 +62,7 @@ fn umount(path: &Path) {
 
 #[test]
 fn it_follows_what_is_mounted_and_unmounted() {
-    if !can_mount() {
+    if !can_mount("it_follows_what_is_mounted_and_unmounted") {
         return;
     }
     let workshop = Workshop::new();
@@ -81,7 +88,7 @@ fn it_follows_what_is_mounted_and_unmounted() {
 
 #[test]
 fn the_systems_umount_unloads_unless_it_is_refused() {
-    if !can_mount() {
+    if !can_mount("the_systems_umount_unloads_unless_it_is_refused") {
         return;
     }
     let workshop = Workshop::new();
@@ -106,7 +113,7 @@ fn the_systems_umount_unloads_unless_it_is_refused() {
 
 #[test]
 fn what_a_killed_io_net_leaves_is_cleaned_away() {
-    if !can_mount() {
+    if !can_mount("what_a_killed_io_net_leaves_is_cleaned_away") {
         return;
     }
     let workshop = Workshop::new();
@@ -126,7 +133,7 @@ fn what_a_killed_io_net_leaves_is_cleaned_away() {
 
 #[test]
 fn a_reader_who_stays_holds_up_nothing() {
-    if !can_mount() {
+    if !can_mount("a_reader_who_stays_holds_up_nothing") {
         return;
     }
     let workshop = Workshop::new();
@@ -166,7 +173,7 @@ fn namespace_with_copies(place: &Path) -> Option<Child> {
 
 #[test]
 fn copies_in_other_namespaces_do_not_matter() {
-    if !can_mount() {
+    if !can_mount("copies_in_other_namespaces_do_not_matter") {
         return;
     }
     let workshop = Workshop::new();
@@ -174,9 +181,10 @@ fn copies_in_other_namespaces_do_not_matter() {
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&module, "");
     let Some(mut other) = namespace_with_copies(&place) else {
-        assert!(std::env::var_os("CI").is_none(), "no user namespaces");
-        eprintln!("skipped: no user namespaces");
-        return;
+        return skip(
+            "copies_in_other_namespaces_do_not_matter",
+            "no user namespaces",
+        );
     };
     umount(&place.join("en0"));
     io_net.until("en0 to go", |io_net| {
