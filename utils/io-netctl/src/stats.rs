@@ -32,7 +32,22 @@ pub(crate) fn show(stats: &Stats, colour: bool) -> String {
 
 /// Whether a counter of this name counts packets or requests that were lost.
 fn tells_loss(name: &str) -> bool {
-    const WORDS: &[&str] = &["drop", "error", "leak", "fail", "lost", "bad", "refused"];
+    const WORDS: &[&str] = &[
+        "drop",
+        "error",
+        "fail",
+        "lost",
+        "leak",
+        "bad",
+        "refused",
+        "corrupt",
+        "no_buffer",
+        "no_room",
+        "link_down",
+        "orphaned",
+        "astray",
+        "twice",
+    ];
     WORDS.iter().any(|word| name.contains(word))
 }
 
