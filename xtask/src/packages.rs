@@ -18,7 +18,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "librte-mempool-ring23",
     "librte-net-memif23",
     "nginx-light",
-    "python3-minimal",
+    "python3",
     "redis-server",
     "redis-tools",
     "socat",

@@ -89,6 +89,78 @@ fn a_second_tap_carries_traffic_and_goes() {
 }
 
 #[test]
+fn a_download_outlives_a_driver_that_comes_carries_traffic_and_goes() {
+    let needs = [Need::Stage, Need::Program("curl"), Need::Program("python3")];
+    lab(&needs, |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, LINE)?;
+        let bytes = vec![0x5a; 24 << 20];
+        lab.file("data", &bytes)?;
+        let dir = lab.dir().display();
+        let mut server =
+            ion.start_on(&format!("python3 -u -m http.server 8000 --directory {dir}"))?;
+        server.wait_printed("Serving", LIMIT)?;
+        let mut long = net.command("curl");
+        long.args([
+            "-sS",
+            "--max-time",
+            "60",
+            "--limit-rate",
+            "4M",
+            "-o",
+            "/dev/null",
+        ]);
+        long.args(["-w", "%{size_download}", "http://10.9.0.2:8000/data"]);
+        let mut long = lab.start(&mut long)?;
+
+        let other_net = lab.namespace()?;
+        let pipe = lab.dir().join("pipe").display().to_string();
+        let other = lab.io_net(
+            &other_net,
+            &format!("-d pipe path={pipe} -p tcpip addr=10.7.0.1/24"),
+        )?;
+        mount_pipe(lab, &ion, "")?;
+        ion.ctl("ifconfig en1 10.7.0.2/24")?;
+        let got = lab.dir().join("got").display().to_string();
+        other.run(&format!(
+            "curl -sS --max-time 30 -o {got} http://10.7.0.2:8000/data"
+        ))?;
+        assert!(
+            std::fs::read(&got).is_ok_and(|got| got == bytes),
+            "wrong bytes by the pipe"
+        );
+        assert!(
+            long.is_running(),
+            "the download was over too early to show anything"
+        );
+        ion.ctl("umount en1")?;
+        assert_eq!(
+            long.finish(Duration::from_secs(60))?,
+            bytes.len().to_string()
+        );
+        other.stop()?;
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
+fn filters_come_and_go_with_two_workers_under_traffic() {
+    lab(&[Need::Stage, Need::Program("ping")], |lab| {
+        let net = lab.namespace()?;
+        let ion = lab.io_net(&net, &format!("-t 2 {LINE},worker=1"))?;
+        let echoes = echoes(lab, &net)?;
+        for _ in 0..50 {
+            ion.ctl("mount -o above=en0,file=/dev/null nfm-capture.so")?;
+            ion.ctl("mount -o above=en0 nfm-bridge.so")?;
+            ion.ctl("umount capture")?;
+            ion.ctl("umount bridge")?;
+        }
+        all_answered(echoes)?;
+        ion.stop().map(|_| ())
+    });
+}
+
+#[test]
 fn the_stack_itself_comes_and_goes() {
     lab(&[Need::Stage, Need::Program("ping")], |lab| {
         let net = lab.namespace()?;
