@@ -221,7 +221,7 @@ impl Options {
         }
     }
 
-    /// Bytes that [`Options::emit`] writes: a multiple of 4, at most 40.
+    /// Bytes that they take in a header: a multiple of 4, at most 40.
     #[inline]
     pub fn len(&self) -> usize {
         let sack = self.sack_fitting().len();
