@@ -61,6 +61,12 @@ impl<'a> Burst<'a> {
         }
     }
 
+    /// The packet `index` places on, for writing; `None` where there is none or others hold it too.
+    #[inline]
+    pub fn unique_mut(&mut self, index: usize) -> Option<&mut Packet> {
+        unique_mut(self.rest_mut().get_mut(index)?)
+    }
+
     /// Gives the array up without releasing what is in it.
     #[inline]
     pub fn into_raw(self) -> (*mut *mut Npkt, usize) {
@@ -154,6 +160,30 @@ impl BurstBuf {
         self.pop()?.try_unique().ok()
     }
 
+    /// The packet at `index` in the order of adding, for writing, which is so for all that
+    /// [`crate::alloc_burst`] gave; `None` where there is none or others hold it too.
+    #[inline]
+    pub fn unique_mut(&mut self, index: usize) -> Option<&mut Packet> {
+        if index >= self.len {
+            return None;
+        }
+        // SAFETY: the slots below `len` are initialised.
+        unique_mut(unsafe { self.pkts[index].assume_init_mut() })
+    }
+
+    /// Releases all but the first `len` packets, where it holds more.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            // SAFETY: the slots between are initialised owned references, which the burst releases.
+            drop(unsafe {
+                let tail = self.pkts[len..self.len].as_mut_ptr().cast();
+                Burst::from_raw(core::slice::from_raw_parts_mut(tail, self.len - len))
+            });
+            self.len = len;
+        }
+    }
+
     /// All of them as a burst; the buffer is empty afterwards.
     #[inline]
     pub fn take(&mut self) -> Burst<'_> {
@@ -195,6 +225,19 @@ impl Drop for BurstBuf {
     #[inline]
     fn drop(&mut self) {
         drop(self.take());
+    }
+}
+
+/// A slot that holds an owned reference as a packet to write, where it is the only one.
+#[inline]
+fn unique_mut(slot: &mut *mut Npkt) -> Option<&mut Packet> {
+    // SAFETY: SharedPacket and Packet are transparent non-null pointers to a packet, and the slot's
+    // owner owns a reference to it; that it is the sole one is checked between the two.
+    unsafe {
+        let shared = &*core::ptr::from_mut(slot).cast::<SharedPacket>();
+        shared
+            .is_unique()
+            .then(|| &mut *core::ptr::from_mut(slot).cast::<Packet>())
     }
 }
 

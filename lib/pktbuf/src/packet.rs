@@ -167,12 +167,21 @@ impl SharedPacket {
     /// The reference back, where others hold one too.
     #[inline]
     pub fn try_unique(self) -> Result<Packet, SharedPacket> {
+        match self.is_unique() {
+            true => Ok(Packet(self)),
+            false => Err(self),
+        }
+    }
+
+    /// Whether this is the only reference and the memory may be written.
+    #[inline]
+    pub(crate) fn is_unique(&self) -> bool {
         if self.npkt().refs.load(Ordering::Relaxed) != 1 || self.flags() & NPKT_READONLY != 0 {
-            return Err(self);
+            return false;
         }
         // Pairs with the release in the last other holder's decrement: its reads are over.
         fence(Ordering::Acquire);
-        Ok(Packet(self))
+        true
     }
 
     /// The packet for writing: this one where it is the only reference, else a copy with the same

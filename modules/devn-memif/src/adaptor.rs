@@ -83,7 +83,7 @@ impl Registrant for Adaptor {
     }
 
     fn arm(&mut self, sleeping: bool, cx: &Cx) -> bool {
-        let Some(link) = &self.link else {
+        let Some(link) = &mut self.link else {
             return false;
         };
         match link.arm(sleeping) {

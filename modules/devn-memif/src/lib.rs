@@ -8,7 +8,6 @@
 //! | [`options`] | the options, checked |
 //! | [`rx`], [`tx`] | bursts from and to the link; home worker |
 //! | [`ring`] | rings and descriptors in shared memory |
-//! | [`copy`] | bytes from and to shared memory |
 //! | [`link`] | a link that is up, and the memory that a client makes |
 //! | [`adaptor`] | the registrant; home worker |
 //! | [`session`] | the control channel's two sides, without a socket |
@@ -19,7 +18,6 @@
 
 mod adaptor;
 mod control;
-mod copy;
 mod link;
 mod listener;
 mod message;

@@ -28,6 +28,8 @@ pub(crate) struct Link {
     pub(crate) tx: Lane,
     /// Bytes of a buffer of the client's own.
     pub(crate) buffer_size: u32,
+    /// Something was sent, and the peer may have gone to sleep before it saw that.
+    pub(crate) may_sleep: bool,
 }
 
 impl Link {
@@ -41,8 +43,10 @@ impl Link {
                 return Err(Broken);
             }
         }
-        self.rx.ring.restart(&self.regions, true)?;
-        self.tx.ring.restart(&self.regions, false)?;
+        self.rx.ring.restart(&self.regions)?;
+        self.tx.ring.restart(&self.regions)?;
+        // The flag of the other ring is the peer's.
+        self.rx.ring.view(&self.regions)?.mask_interrupt(true);
         if self.role == Role::Client {
             // Every receive buffer is the server's to fill.
             let view = self.rx.ring.view(&self.regions)?;
@@ -61,8 +65,20 @@ impl Link {
         view.distance(self.rx.ring.next, produced)
     }
 
+    /// Rings the peer where it sleeps and has been sent something.
+    #[inline]
+    pub(crate) fn ring_sleeper(&mut self) -> Result<(), Broken> {
+        if std::mem::take(&mut self.may_sleep)
+            && self.tx.ring.view(&self.regions)?.wants_interrupt()
+        {
+            self.tx.bell.raise();
+        }
+        Ok(())
+    }
+
     /// Asks the peer to ring, or not to. Returns whether something waits.
-    pub(crate) fn arm(&self, sleeping: bool) -> Result<bool, Broken> {
+    pub(crate) fn arm(&mut self, sleeping: bool) -> Result<bool, Broken> {
+        self.ring_sleeper()?;
         let view = self.rx.ring.view(&self.regions)?;
         view.mask_interrupt(!sleeping);
         Ok(self.ready(&view)? > 0)
@@ -116,6 +132,7 @@ impl ClientMemory {
             rx,
             tx,
             buffer_size,
+            may_sleep: false,
         };
         Ok(ClientMemory {
             fd,

@@ -60,7 +60,7 @@ pub(crate) struct View<'r> {
     head: &'r AtomicU16,
     tail: &'r AtomicU16,
     flags: &'r AtomicU16,
-    words: &'r [AtomicU64],
+    slots: &'r [[AtomicU64; 2]],
     mask: u16,
 }
 
@@ -96,7 +96,7 @@ impl Ring {
             head: region.word16(self.offset + HEAD_AT).ok_or(Broken)?,
             tail: region.word16(self.offset + TAIL_AT).ok_or(Broken)?,
             flags: region.word16(self.offset + FLAGS_AT).ok_or(Broken)?,
-            words: words.ok_or(Broken)?,
+            slots: words.ok_or(Broken)?.as_chunks().0,
             mask: self.mask,
         })
     }
@@ -105,7 +105,7 @@ impl Ring {
     pub(crate) fn format(&self, regions: &Regions) -> Result<(), Broken> {
         let cookie = regions.get(self.region).and_then(|r| r.word32(self.offset));
         cookie.ok_or(Broken)?.store(COOKIE, Ordering::Relaxed);
-        self.restart(regions, false)
+        self.restart(regions)
     }
 
     /// Whether the header is that of a ring.
@@ -115,11 +115,10 @@ impl Ring {
     }
 
     /// Puts both ends to the beginning, as each peer does when the link comes up.
-    pub(crate) fn restart(&self, regions: &Regions, mask_interrupt: bool) -> Result<(), Broken> {
+    pub(crate) fn restart(&self, regions: &Regions) -> Result<(), Broken> {
         let view = self.view(regions)?;
         view.head.store(0, Ordering::Relaxed);
         view.tail.store(0, Ordering::Relaxed);
-        view.mask_interrupt(mask_interrupt);
         Ok(())
     }
 }
@@ -164,16 +163,16 @@ impl View<'_> {
     }
 
     #[inline]
-    fn index(&self, slot: u16) -> usize {
-        2 * usize::from(slot & self.mask)
+    fn slot(&self, slot: u16) -> &[AtomicU64; 2] {
+        &self.slots[usize::from(slot & self.mask)]
     }
 
     /// The descriptor of a slot.
     #[inline]
     pub(crate) fn descriptor(&self, slot: u16) -> Descriptor {
-        let at = self.index(slot);
-        let first = self.words[at].load(Ordering::Relaxed).to_ne_bytes();
-        let second = self.words[at + 1].load(Ordering::Relaxed).to_ne_bytes();
+        let [first, second] = self.slot(slot);
+        let first = first.load(Ordering::Relaxed).to_ne_bytes();
+        let second = second.load(Ordering::Relaxed).to_ne_bytes();
         let [f0, f1, r0, r1, l0, l1, l2, l3] = first;
         let [o0, o1, o2, o3, ..] = second;
         Descriptor {
@@ -191,14 +190,14 @@ impl View<'_> {
         let [r0, r1] = region.to_ne_bytes();
         let [l0, l1, l2, l3] = len.to_ne_bytes();
         let word = u64::from_ne_bytes([f0, f1, r0, r1, l0, l1, l2, l3]);
-        self.words[self.index(slot)].store(word, Ordering::Relaxed);
+        self.slot(slot)[0].store(word, Ordering::Relaxed);
     }
 
     /// Writes the whole of a slot.
     pub(crate) fn set_descriptor(&self, slot: u16, region: u16, len: u32, offset: u32) {
         let [o0, o1, o2, o3] = offset.to_ne_bytes();
         let word = u64::from_ne_bytes([o0, o1, o2, o3, 0, 0, 0, 0]);
-        self.words[self.index(slot) + 1].store(word, Ordering::Relaxed);
+        self.slot(slot)[1].store(word, Ordering::Relaxed);
         self.set_filled(slot, region, len, false);
     }
 

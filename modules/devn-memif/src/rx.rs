@@ -3,7 +3,6 @@
 //! The peer writes descriptors and data on another processor: their lines are asked for some
 //! slots ahead, so that several are on their way at once.
 
-use crate::copy;
 use crate::link::Link;
 use crate::options::Role;
 use crate::ring::{Broken, Descriptor, View};
@@ -25,10 +24,9 @@ pub(crate) struct Origin {
     pub(crate) mac: [u8; 6],
 }
 
-/// Packets that are on their way up, and those to fill next.
+/// Packets that are filled and go up.
 #[derive(Default)]
 pub(crate) struct Receiver {
-    fresh: Box<BurstBuf>,
     pub(crate) up: Box<BurstBuf>,
 }
 
@@ -44,6 +42,7 @@ impl Receiver {
         origin: Origin,
         counters: &NicCounters,
     ) -> Result<usize, Broken> {
+        link.ring_sleeper()?;
         let view = link.rx.ring.view(&link.regions)?;
         let ready = link.ready(&view)?;
         if ready == 0 {
@@ -55,50 +54,64 @@ impl Receiver {
             prefetch(link, &view, first.wrapping_add(slot));
         }
         let want = usize::from(ready).min(budget);
-        alloc_burst(FRAME, want, &mut self.fresh);
+        alloc_burst(FRAME, want, &mut self.up);
         let mut tally = Tally::default();
-        let (mut next, mut done) = (first, 0);
-        while next != end && done < want {
+        let (mut next, mut filled) = (first, 0);
+        for _ in 0..want {
+            if next == end {
+                break;
+            }
             prefetch(link, &view, next.wrapping_add(AHEAD));
             let descriptor = view.descriptor(next);
-            let whole = self.fresh.pop_unique().and_then(|mut packet| {
-                let filled = !descriptor.more && fill(link, descriptor, &mut packet);
-                filled.then_some(packet)
-            });
-            let packet = match whole {
-                Some(packet) => {
-                    next = next.wrapping_add(1);
-                    Some(packet)
-                }
-                None => gather(link, &view, &mut next, end, counters),
+            let Some(packet) = self.up.unique_mut(filled) else {
+                // The pool gave fewer than were asked for: the others are lost.
+                skip(&view, &mut next, end);
+                counters.rx_no_buffer.add(1);
+                continue;
             };
-            done += 1;
-            if let Some(packet) = packet {
-                self.up(packet, origin, &mut tally);
+            if !descriptor.more && fill(link, descriptor, packet) {
+                next = next.wrapping_add(1);
+            } else if let Some(gathered) = gather(link, &view, &mut next, end, counters) {
+                *packet = gathered;
+            } else {
+                packet.truncate(0);
+                continue;
             }
+            mark(packet, origin, &mut tally);
+            filled += 1;
         }
-        drop(self.fresh.take());
+        self.up.truncate(filled);
         counters.received(&tally);
         give_back(link, &view, first, next);
         link.rx.ring.next = next;
         Ok(usize::from(next.wrapping_sub(first)))
     }
 
-    #[inline]
-    fn up(&mut self, mut packet: Packet, origin: Origin, tally: &mut Tally) {
-        let head = packet.data();
-        tally.frame(head, head.len());
-        let flags = rx_flags(head, origin.mac);
-        packet.set_flags(flags, 0);
-        packet.set_way(origin.cell, origin.endpoint, 0);
-        // There is room: no more are taken than a burst has.
-        let _ = self.up.push(packet);
-    }
-
     /// Releases what is held.
     pub(crate) fn release(&mut self) {
-        drop(self.fresh.take());
         drop(self.up.take());
+    }
+}
+
+/// Makes a filled packet one that has come by this interface.
+#[inline]
+fn mark(packet: &mut Packet, origin: Origin, tally: &mut Tally) {
+    let head = packet.data();
+    tally.frame(head, packet.len());
+    let flags = rx_flags(head, origin.mac);
+    packet.set_flags(flags, 0);
+    packet.set_way(origin.cell, origin.endpoint, 0);
+}
+
+/// Moves `next` past one packet, which is lost.
+#[cold]
+fn skip(view: &View, next: &mut u16, end: u16) {
+    while *next != end {
+        let more = view.descriptor(*next).more;
+        *next = next.wrapping_add(1);
+        if !more {
+            break;
+        }
     }
 }
 
@@ -118,7 +131,7 @@ fn fill(link: &Link, descriptor: Descriptor, packet: &mut Packet) -> bool {
         return false;
     };
     let room = packet.append(descriptor.len as usize);
-    room.is_some_and(|room| copy::read(region, descriptor.offset as usize, room))
+    room.is_some_and(|room| region.read(descriptor.offset as usize, room))
 }
 
 /// Takes a packet that is long, goes over several slots or is malformed, and moves `next` past it.

@@ -162,6 +162,7 @@ impl Serving {
                     rx,
                     tx,
                     buffer_size: 0,
+                    may_sleep: false,
                 };
                 let started = link.start();
                 started.map_err(|_| "a ring is not where it should be")?;

@@ -2,7 +2,6 @@
 //!
 //! memif carries no metadata, so checksums are completed and super-packets cut here.
 
-use crate::copy;
 use crate::link::Link;
 use crate::options::Role;
 use crate::ring::{Broken, View};
@@ -13,7 +12,9 @@ use io_net_ddk::{NicCounters, Tally};
 /// How many slots ahead data is asked for.
 const AHEAD: u16 = 8;
 
-/// Sends `burst`, as far as there is room, and rings the peer where it sleeps.
+/// Sends `burst`, as far as there is room. Whether the peer sleeps is looked at in
+/// [`Link::ring_sleeper`], at the worker's next turn: here that would wait for every store to
+/// reach the peer.
 ///
 /// # Errors
 /// The peer's index makes no sense: the link is to be ended.
@@ -25,25 +26,17 @@ pub(crate) fn burst(
 ) -> Result<(), Broken> {
     let mut sender = Sender::new(link)?;
     let plain = |packet: &SharedPacket| !packet.is_chained() && !offload::is_needed(packet, 0);
-    for slot in 0..AHEAD {
-        sender.prefetch(slot);
-    }
     if burst.iter().all(plain) {
-        for packet in burst.iter() {
-            sender.prefetch(AHEAD);
-            sender.put(packet.data(), counters);
-        }
+        sender.plain(&burst, counters);
         // All at once: a burst is released cheaper than its packets.
         drop(burst);
     } else {
         burst.for_each(|packet| sender.finish(packet, mtu, counters));
     }
     counters.sent(&sender.tally);
-    let (next, wants) = sender.publish();
+    let next = sender.publish();
+    link.may_sleep |= next != link.tx.ring.next;
     link.tx.ring.next = next;
-    if wants {
-        link.tx.bell.raise();
-    }
     Ok(())
 }
 
@@ -79,47 +72,61 @@ impl<'l> Sender<'l> {
         })
     }
 
-    /// Asks for the buffer of the slot `ahead`, to be written.
+    /// Sends frames that lie in one piece and are complete.
+    fn plain(&mut self, burst: &Burst, counters: &NicCounters) {
+        let (mut next, mut free) = (self.next, self.free);
+        let mut tally = self.tally;
+        for ahead in 0..AHEAD {
+            self.prefetch(next.wrapping_add(ahead));
+        }
+        for packet in burst.iter() {
+            self.prefetch(next.wrapping_add(AHEAD));
+            let data = packet.data();
+            if free > 0 && self.put(next, data) {
+                tally.frame(data, data.len());
+                next = next.wrapping_add(1);
+                free -= 1;
+            } else {
+                // Rare: what is known in registers goes where the slow way finds it, and back.
+                (self.next, self.free, self.tally) = (next, free, tally);
+                self.spread(std::iter::once(data), data.len(), counters);
+                (next, free, tally) = (self.next, self.free, self.tally);
+            }
+        }
+        (self.next, self.free, self.tally) = (next, free, tally);
+    }
+
+    /// Asks for the buffer of a slot, to be written.
     #[inline]
-    fn prefetch(&self, ahead: u16) {
-        let descriptor = self.view.descriptor(self.next.wrapping_add(ahead));
+    fn prefetch(&self, slot: u16) {
+        let descriptor = self.view.descriptor(slot);
         if let Some(region) = self.link.regions.get(usize::from(descriptor.region)) {
             region.prefetch_write(descriptor.offset as usize);
         }
     }
 
-    /// Sends a frame that lies in one piece.
+    /// Fills one slot; false where `data` does not go in.
     #[inline]
-    fn put(&mut self, data: &[u8], counters: &NicCounters) {
-        if self.free == 0 {
-            return counters.tx_no_room.add(1);
-        }
-        let descriptor = self.view.descriptor(self.next);
+    fn put(&self, slot: u16, data: &[u8]) -> bool {
+        let descriptor = self.view.descriptor(slot);
         let room = self.own_buffer.unwrap_or(descriptor.len) as usize;
         let region = self.link.regions.get(usize::from(descriptor.region));
         let Some(region) = region.filter(|_| data.len() <= room) else {
-            return self.spread(std::iter::once(data), data.len(), counters);
+            return false;
         };
-        if !copy::write(region, descriptor.offset as usize, data) {
-            return counters.tx_errors.add(1);
+        let done = region.write(descriptor.offset as usize, data);
+        if done {
+            let len = data.len() as u32;
+            self.view.set_filled(slot, descriptor.region, len, false);
         }
-        let len = data.len() as u32;
-        self.view
-            .set_filled(self.next, descriptor.region, len, false);
-        self.next = self.next.wrapping_add(1);
-        self.free -= 1;
-        self.tally.frame(data, data.len());
+        done
     }
 
     /// Sends a packet of any shape, its offloads completed.
     #[cold]
     fn finish(&mut self, packet: SharedPacket, mtu: u32, counters: &NicCounters) {
         let finished = offload::finish(packet, 0, mtu, &mut |packet| {
-            if packet.is_chained() {
-                self.spread(packet.fragments(), packet.total_len(), counters);
-            } else {
-                self.put(packet.data(), counters);
-            }
+            self.spread(packet.fragments(), packet.total_len(), counters);
         });
         match finished {
             Ok(()) => {}
@@ -160,7 +167,7 @@ impl<'l> Sender<'l> {
                 }
                 let n = part.len().min(room - filled);
                 let place = (descriptor.offset as usize).saturating_add(filled);
-                if n == 0 || !copy::write(region, place, &part[..n]) {
+                if n == 0 || !region.write(place, &part[..n]) {
                     return counters.tx_errors.add(1);
                 }
                 (part, filled, left) = (&part[n..], filled + n, left - n);
@@ -176,16 +183,13 @@ impl<'l> Sender<'l> {
         self.tally.frame(head.unwrap_or(&[]), len);
     }
 
-    /// Shows the peer what has been sent. Returns where this side now is, and whether to ring.
+    /// Shows the peer what has been sent. Returns where this side now is.
     #[inline]
-    fn publish(self) -> (u16, bool) {
-        if self.next == self.link.tx.ring.next {
-            return (self.next, false);
-        }
+    fn publish(self) -> u16 {
         match self.link.role {
             Role::Server => self.view.set_tail(self.next),
             Role::Client => self.view.set_head(self.next),
         }
-        (self.next, self.view.wants_interrupt())
+        self.next
     }
 }

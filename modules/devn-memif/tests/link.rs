@@ -160,10 +160,12 @@ fn a_sleeper_is_rung_and_a_poller_is_not() {
     assert_eq!(received(&mut client).len(), 1);
     assert!(!client.arm(0, true));
     send(&mut server, &[vec![2; 60]]);
+    server.turn();
     assert!(client.is_any_ready(), "a sleeper is rung");
     client.arm(0, false);
     assert_eq!(received(&mut client).len(), 1);
     send(&mut server, &[vec![3; 60]]);
+    server.turn();
     assert!(!client.is_any_ready(), "a poller is not rung");
     assert_eq!(received(&mut client).len(), 1);
     server.stop().unwrap();

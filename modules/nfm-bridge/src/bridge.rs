@@ -2,7 +2,8 @@
 //!
 //! A burst is mostly frames of a few flows, one after another. So a decision is made where the
 //! addresses change, and holds for the frames that follow; it never outlives the burst, and so sees
-//! every change of the table, of the ports and of the time.
+//! every change of the table, of the ports and of the time. A burst that goes to one port as a whole
+//! is handed on as it came.
 
 use crate::control;
 use crate::decide::{Decision, Verdict};
@@ -102,12 +103,38 @@ impl Bridge {
         let Some(first) = burst.iter().next() else {
             return;
         };
-        let mut key = Key::of(first);
-        let mut decision = self.decide(key, came_up, now_s);
-        let mut run = 0;
-        let mut touched = 0u64;
-        while let Some(packet) = burst.next() {
-            burst.prefetch(4);
+        let key = Key::of(first);
+        let decision = self.decide(key, came_up, now_s);
+        let mut touched = 0;
+        if let Verdict::Forward { port, endpoint } = decision.verdict
+            && burst.iter().all(|packet| Key::of(packet) == key)
+        {
+            let n = turn_all(&mut burst, endpoint);
+            decision.counter.add(n as u64);
+            if n == burst.len() {
+                return cx.tx_down(burst);
+            }
+            touched = 1 << port;
+            for packet in burst.by_ref().take(n) {
+                let _ = self.down[usize::from(port)].push(packet);
+            }
+        }
+        touched |= self.sort(burst, key, decision, came_up, cx);
+        self.send(touched, cx);
+    }
+
+    /// Puts each frame of a burst with those that go the same way. Returns a bit for each port.
+    fn sort(
+        &mut self,
+        burst: Burst,
+        mut key: Key,
+        mut decision: Decision,
+        came_up: bool,
+        cx: &Cx,
+    ) -> u64 {
+        let now_s = seconds(cx.now_ns());
+        let (mut run, mut touched) = (0, 0);
+        for packet in burst {
             let next = Key::of(&packet);
             if next != key {
                 decision.counter.add(run);
@@ -124,7 +151,7 @@ impl Bridge {
             }
         }
         decision.counter.add(run);
-        self.send(touched, cx);
+        touched
     }
 
     #[inline]
@@ -141,12 +168,7 @@ impl Bridge {
         let Some(mut packet) = writable(packet) else {
             return self.stats.no_buffer.add(1);
         };
-        packet.set_flags(0, ONLY_UP);
-        if packet.vnet().flags & VNET_DATA_VALID != 0 {
-            packet.vnet_mut().flags &= !VNET_DATA_VALID;
-        }
-        let (cell, iface) = (packet.cell(), 0);
-        packet.set_way(cell, endpoint, iface);
+        turn(&mut packet, endpoint);
         // A port gets one frame for each of the burst's at most, so there is room.
         let _ = self.down[usize::from(port)].push(packet);
     }
@@ -163,6 +185,28 @@ impl Bridge {
             cx.tx_up(self.up.take());
         }
     }
+}
+
+/// Makes a packet one that goes down to `endpoint`.
+#[inline]
+fn turn(packet: &mut Packet, endpoint: u16) {
+    packet.set_flags(0, ONLY_UP);
+    if packet.vnet().flags & VNET_DATA_VALID != 0 {
+        packet.vnet_mut().flags &= !VNET_DATA_VALID;
+    }
+    packet.set_way(packet.cell(), endpoint, 0);
+}
+
+/// Makes the packets of a burst ones that go down to `endpoint`, as far as none is shared.
+/// Returns how many.
+#[inline]
+fn turn_all(burst: &mut Burst, endpoint: u16) -> usize {
+    let mut n = 0;
+    while let Some(packet) = burst.unique_mut(n) {
+        turn(packet, endpoint);
+        n += 1;
+    }
+    n
 }
 
 /// The packet for writing: the usual one at once, one that others hold too as a copy.

@@ -211,6 +211,28 @@ fn frames_that_others_hold_are_copied() {
 }
 
 #[test]
+fn one_shared_frame_amid_a_burst_does_not_disturb_the_order() {
+    let mut kit = bridge("", 2);
+    let frames: Vec<Vec<u8>> = (0..9)
+        .map(|n| [frame(station(1), station(2)), vec![n]].concat())
+        .collect();
+    let packets = frames.iter().map(|frame| kit.packet(frame).unwrap().into());
+    let packets: Vec<_> = packets.collect();
+    let held = kit.share(&packets[4]);
+    kit.rx_raw(0, true, packets);
+    let sent = kit.take_sent();
+    let data: Vec<&[u8]> = sent.iter().map(|sent| sent.packet.data()).collect();
+    assert_eq!(data, frames);
+    let turned = |sent: &io_net_testkit::Sent| !sent.up && sent.packet.endpoint() == 1;
+    assert!(sent.iter().all(turned));
+    assert_eq!(kit.counter("flooded_unknown"), 9);
+    assert_eq!(held.flags() & NPKT_UP, 0);
+    drop(sent);
+    drop(held);
+    kit.stop().unwrap();
+}
+
+#[test]
 fn operators_list_and_flush() {
     let mut kit = bridge("", 2);
     switched(&mut kit, 0, BROADCAST, station(1));
