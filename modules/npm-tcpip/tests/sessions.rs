@@ -241,7 +241,7 @@ fn lies_in_shared_memory_cost_the_session_and_nothing_else() {
     ];
     for (number, lie) in lies.into_iter().enumerate() {
         let liar = Program::greet(&directory, &mut kit);
-        let (_l, mut bad, mut peer) = liar.connection(&mut kit, localhost(4031 + number as u16));
+        let (_l, bad, mut peer) = liar.connection(&mut kit, localhost(4031 + number as u16));
         let _other = liar.socket(&mut kit, [2, 2, 0]).unwrap();
         lie(&bad);
         peer.send(b"hello");
