@@ -10,7 +10,7 @@ static ion_reg_handle_t self;
 static uint16_t cell, endpoint;
 
 static inline int32_t fail(int32_t code, const char *why) {
-    ion->fail(ion->ctx, code, (ion_text_t){(const uint8_t *)why, strlen(why)});
+    ion->fail(ion->ctx, code, ion_text(why));
     return -code;
 }
 
