@@ -291,7 +291,13 @@ impl<E: Env> Socket<E> {
         let room = self.room().min(0xffff << self.recv.shift);
         let capacity = self.rx.as_mut().map_or(0, |rx| rx.capacity());
         let gain = room.saturating_sub(window);
-        let worth = gain >= (capacity / 4).max(self.recv.mss).min(capacity / 2).max(1);
+        // A sender that the window holds back waits for this; otherwise data brings the news in time.
+        let step = if window < SUPER_PAYLOAD_MAX {
+            SUPER_PAYLOAD_MAX
+        } else {
+            capacity / 4
+        };
+        let worth = gain >= step.max(self.recv.mss).min(capacity / 2).max(1);
         let update = worth && window < capacity / 2;
         self.recv.ack_now |= update;
         update
