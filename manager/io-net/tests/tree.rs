@@ -45,6 +45,11 @@ fn names(place: &Path) -> Vec<String> {
     names
 }
 
+/// Waits until the tree shows these names: on a loaded machine it may lag.
+fn shows(io_net: &mut IoNet, place: &Path, expected: &[&str]) {
+    io_net.until(&format!("{expected:?}"), |_| names(place) == expected);
+}
+
 fn mounts_below(place: &Path) -> usize {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let place = format!(" {}/", place.display());
@@ -69,7 +74,7 @@ fn it_follows_what_is_mounted_and_unmounted() {
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&workshop.compile("devn-source", &[]), "");
     io_net.mount(&workshop.compile("nfm-quiet", &[]), "above=en0");
-    assert_eq!(names(&place), ["en0", "quiet"]);
+    shows(&mut io_net, &place, &["en0", "quiet"]);
     assert_eq!(names(&place.join("en0")), ["config", "link", "stats"]);
     let read = |file: &str| fs::read_to_string(place.join(file)).unwrap();
     assert!(read("en0/config").contains("devn-source.so"));
@@ -81,7 +86,7 @@ fn it_follows_what_is_mounted_and_unmounted() {
         })
     });
     io_net.done(&["umount", "quiet"]);
-    assert_eq!(names(&place), ["en0"]);
+    shows(&mut io_net, &place, &["en0"]);
     io_net.stop(0);
     assert_eq!((names(&place), mounts_below(&place)), (Vec::new(), 0));
 }
@@ -95,6 +100,7 @@ fn the_systems_umount_unloads_unless_it_is_refused() {
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&workshop.compile("devn-source", &[]), "");
     io_net.mount(&workshop.compile("nfm-quiet", &[]), "above=en0");
+    shows(&mut io_net, &place, &["en0", "quiet"]);
     umount(&place.join("en0"));
     io_net.until("the refusal", |io_net| io_net.said().contains("quiet"));
     io_net.until("it to come back", |_| place.join("en0/stats").exists());
@@ -107,7 +113,7 @@ fn the_systems_umount_unloads_unless_it_is_refused() {
     io_net.until("en0 to go", |io_net| {
         io_net.done(&["graph"]).contains("nothing is mounted")
     });
-    io_net.until("its place to go", |_| names(&place).is_empty());
+    shows(&mut io_net, &place, &[]);
     io_net.stop(0);
 }
 
@@ -121,12 +127,13 @@ fn what_a_killed_io_net_leaves_is_cleaned_away() {
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&module, "");
     io_net.mount(&module, "");
+    io_net.until("two mounts", |_| mounts_below(&place) == 2);
     drop(io_net);
     assert_eq!(mounts_below(&place), 2);
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&module, "");
-    assert_eq!(names(&place), ["en0"]);
-    assert_eq!(mounts_below(&place), 1);
+    shows(&mut io_net, &place, &["en0"]);
+    io_net.until("one mount", |_| mounts_below(&place) == 1);
     io_net.stop(0);
     assert_eq!(mounts_below(&place), 0);
 }
@@ -139,9 +146,10 @@ fn a_reader_who_stays_holds_up_nothing() {
     let workshop = Workshop::new();
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&workshop.compile("devn-source", &[]), "");
+    shows(&mut io_net, &place, &["en0"]);
     let open = fs::File::open(place.join("en0/stats")).unwrap();
     io_net.done(&["umount", "en0"]);
-    assert!(names(&place).is_empty());
+    shows(&mut io_net, &place, &[]);
     io_net.stop(0);
     assert_eq!(mounts_below(&place), 0);
     drop(open);
@@ -180,6 +188,7 @@ fn copies_in_other_namespaces_do_not_matter() {
     let module = workshop.compile("devn-source", &[]);
     let (mut io_net, place) = with_tree(&workshop);
     io_net.mount(&module, "");
+    shows(&mut io_net, &place, &["en0"]);
     let Some(mut other) = namespace_with_copies(&place) else {
         return skip(
             "copies_in_other_namespaces_do_not_matter",
@@ -193,8 +202,8 @@ fn copies_in_other_namespaces_do_not_matter() {
     io_net.mount(&module, "");
     other.kill().unwrap();
     other.wait().unwrap();
-    assert_eq!(names(&place), ["en0"]);
-    assert!(place.join("en0/stats").exists());
+    shows(&mut io_net, &place, &["en0"]);
+    io_net.until("its files", |_| place.join("en0/stats").exists());
     assert!(io_net.done(&["graph"]).contains("en0"));
     io_net.stop(0);
     assert_eq!(mounts_below(&place), 0);
