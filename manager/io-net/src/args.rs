@@ -25,7 +25,7 @@ one-letter option may be glued to it: io-net -dtap -ptcpip.
   --module-path DIR[:DIR]   search here for modules first; may be repeated
   --run-dir DIR             keep the control socket here
   --pool SMALL:LARGE        packet buffers of 2 KiB and of 68 KiB (default 16384:512)
-  --spin-us N               look for work this long before sleeping (default 20)
+  --spin-us N               look for work this long before sleeping (default 50)
   --poll                    never sleep
   --cpu LIST                pin workers to these processors (0,2 or 0-3)
   --dev-dir DIR             mount the tree of interfaces here (default /dev/io-net)

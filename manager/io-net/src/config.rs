@@ -113,7 +113,7 @@ impl Default for Config {
             module_path: Vec::new(),
             run_dir: None,
             pool: PoolConfig::default(),
-            spin_us: 20,
+            spin_us: 50,
             poll: false,
             cpus: Vec::new(),
             dev_dir: None,

@@ -16,7 +16,7 @@ const EPOLL_INTERVAL_NS: u64 = 30_000;
 /// Busy turns between two looks at the clock.
 const CLOCK_TURNS: u32 = 8;
 /// How long a worker without work keeps its core for itself.
-const YIELD_AFTER_NS: u64 = 1_500;
+const YIELD_AFTER_NS: u64 = 300;
 /// Descriptors reported at once.
 const EVENTS: usize = 64;
 
@@ -66,6 +66,7 @@ impl Worker {
             } else {
                 // What it waits for may have to come from a program that waits for this core.
                 std::thread::yield_now();
+                memory.cycles = cycles();
             }
         }
         // The graph is empty by now: what is still under way is released.
