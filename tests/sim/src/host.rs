@@ -145,7 +145,10 @@ impl Host {
         capacity: usize,
     ) -> Result<SocketId, SocketRequestError> {
         let id = self.stack.tcp_open()?;
-        self.connect_with(now, id, peer, capacity)?;
+        if let Err(error) = self.connect_with(now, id, peer, capacity) {
+            self.stack.close(now, id)?;
+            return Err(error);
+        }
         Ok(id)
     }
 
