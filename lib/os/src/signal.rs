@@ -5,16 +5,27 @@
 /// ends it. A system call for each signal.
 #[must_use]
 pub fn all_handlers_restart() -> bool {
-    (1..=libc::SIGRTMAX()).all(|signal| {
-        // SAFETY: all-zero bytes are a valid sigaction.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: asks only; `action` is valid for writing. Signals that cannot be asked about
-        // fail.
-        let rc = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
-        rc != 0
-            || matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
-            || action.sa_flags & libc::SA_RESTART != 0
-    })
+    // What a thread does to itself does not come while it waits.
+    let faults = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ];
+    (1..=libc::SIGRTMAX())
+        .filter(|signal| !faults.contains(signal))
+        .all(|signal| {
+            // SAFETY: all-zero bytes are a valid sigaction.
+            let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+            // SAFETY: asks only; `action` is valid for writing. Signals that cannot be asked about
+            // fail.
+            let rc = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+            rc != 0
+                || matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+                || action.sa_flags & libc::SA_RESTART != 0
+        })
 }
 
 /// Sends SIGPIPE to the calling thread, as the kernel does to one that writes to a closed
