@@ -5,11 +5,11 @@
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | [`options`] | the options, checked |
-//! | [`ring`] | one direction: records in memory that the other end may write at will |
-//! | [`link`] | a live link: bursts in and out, the bells, what waits for room |
-//! | [`meeting`] | how two processes find each other and agree |
-//! | [`adaptor`] | the registrant: adverts, devctl, coming and going of the link |
+//! | `options` | the options, checked |
+//! | `ring` | one direction: records in memory that the other end may write at will |
+//! | `link` | a live link: bursts in and out, the bells, what waits for room |
+//! | `meeting` | how two processes find each other and agree |
+//! | `adaptor` | the registrant: adverts, devctl, coming and going of the link |
 //!
 //! All of it runs on the registrant's home worker.
 #![deny(unsafe_code)]

@@ -1,8 +1,8 @@
 //! One direction of a link: a ring of records in memory that both ends write.
 //!
 //! Layout from the direction's start: four words, each in a cache line of its own, then from
-//! [`DATA`] the records. A record is a header of [`HEADER`] bytes and a frame, contiguous, padded to
-//! [`ALIGN`]; where one would not fit before the end, a header with length [`SKIP`] sends the
+//! `DATA` the records. A record is a header of `HEADER` bytes and a frame, contiguous, padded to
+//! `ALIGN`; where one would not fit before the end, a header with length `SKIP` sends the
 //! consumer back to the start. Positions only grow; they are taken modulo the size.
 //!
 //! One thread at each end. What the other end has written is nobody's word: each word is read once

@@ -5,11 +5,11 @@
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | [`options`] | the options, checked |
-//! | [`device`] | opening and configuring the TAP device; control thread |
-//! | [`adaptor`] | the registrant: events, adverts, devctl; home worker |
-//! | [`rx`], [`tx`] | bursts from and to the device; home worker |
-//! | [`vnet`] | the header before each frame |
+//! | `options` | the options, checked |
+//! | `device` | opening and configuring the TAP device; control thread |
+//! | `adaptor` | the registrant: events, adverts, devctl; home worker |
+//! | `rx`, `tx` | bursts from and to the device; home worker |
+//! | `vnet` | the header before each frame |
 #![deny(unsafe_code)]
 
 mod adaptor;

@@ -5,10 +5,10 @@
 //!
 //! | file | what it owns | thread |
 //! | --- | --- | --- |
-//! | [`options`] | the options, checked | control |
-//! | [`capture`] | the registrant: which packets, when to hand blocks over | home worker |
-//! | [`pcapng`] | the format | home worker |
-//! | [`writer`] | the thread, the file, what to do when it is full | its own |
+//! | `options` | the options, checked | control |
+//! | `capture` | the registrant: which packets, when to hand blocks over | home worker |
+//! | `pcapng` | the format | home worker |
+//! | `writer` | the thread, the file, what to do when it is full | its own |
 #![deny(unsafe_code)]
 
 mod capture;
