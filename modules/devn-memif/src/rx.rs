@@ -50,8 +50,8 @@ impl Receiver {
         }
         let first = link.rx.ring.next;
         let end = first.wrapping_add(ready);
-        for slot in 0..AHEAD {
-            prefetch(link, &view, first.wrapping_add(slot));
+        for ahead in 0..AHEAD.min(ready) {
+            prefetch(link, &view, first.wrapping_add(ahead));
         }
         let want = usize::from(ready).min(budget);
         alloc_burst(FRAME, want, &mut self.up);
@@ -61,7 +61,10 @@ impl Receiver {
             if next == end {
                 break;
             }
-            prefetch(link, &view, next.wrapping_add(AHEAD));
+            // Not beyond what has come: the peer is writing there.
+            if end.wrapping_sub(next) > AHEAD {
+                prefetch(link, &view, next.wrapping_add(AHEAD));
+            }
             let descriptor = view.descriptor(next);
             let Some(packet) = self.up.unique_mut(filled) else {
                 // The pool gave fewer than were asked for: the others are lost.

@@ -76,11 +76,13 @@ impl<'l> Sender<'l> {
     fn plain(&mut self, burst: &Burst, counters: &NicCounters) {
         let (mut next, mut free) = (self.next, self.free);
         let mut tally = self.tally;
-        for ahead in 0..AHEAD {
+        for ahead in 0..AHEAD.min(free) {
             self.prefetch(next.wrapping_add(ahead));
         }
         for packet in burst.iter() {
-            self.prefetch(next.wrapping_add(AHEAD));
+            if free > AHEAD {
+                self.prefetch(next.wrapping_add(AHEAD));
+            }
             let data = packet.data();
             if free > 0 && self.put(next, data) {
                 tally.frame(data, data.len());
