@@ -35,7 +35,7 @@ struct Partial {
     /// Ranges that are here: sorted, disjoint, merged where they touch.
     ranges: Vec<(usize, usize)>,
     bytes: Vec<u8>,
-    /// Bytes of the first fragment's IP payload are here: an ICMP error about it may be sent.
+    /// Fragments overlapped: all that is still to come is dropped.
     poisoned: bool,
 }
 

@@ -47,18 +47,28 @@ const RETRY_NANOS: u64 = 1_000_000;
 
 /// The states of a connection (RFC 9293, 3.3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
 pub enum State {
+    /// No connection.
     Closed,
+    /// Waiting for peers.
     Listen,
+    /// Our SYN is sent.
     SynSent,
+    /// Both SYNs are sent, ours is not acknowledged.
     SynReceived,
+    /// Data flows.
     Established,
+    /// We have closed; our FIN is not acknowledged.
     FinWait1,
+    /// We have closed; the peer has not.
     FinWait2,
+    /// The peer has closed; we have not.
     CloseWait,
+    /// Both closed at once; our FIN is not acknowledged.
     Closing,
+    /// The peer closed first, then we; our FIN is not acknowledged.
     LastAck,
+    /// Over; a repeated FIN would still be answered.
     TimeWait,
 }
 
@@ -222,7 +232,9 @@ impl<E: Env> Tcp<E> {
             ctx.net.stats.tcp_drop_limit += 1;
             return;
         };
-        let socket = self.sockets.get_mut(index).expect("inserted just now");
+        let Some(socket) = self.sockets.get_mut(index) else {
+            return;
+        };
         socket.opts = opts;
         socket.parent = Some(parent_id);
         socket.open_passive(ctx, segment, after);

@@ -45,7 +45,7 @@ impl<E: Env> Socket<E> {
             return None;
         }
         if self.state == State::SynReceived
-            && let Some(reset) = self.input_handshake_ack(ctx, env, segment)?
+            && let Some(reset) = self.input_handshake_ack(ctx, env, segment)
         {
             return Some(reset);
         }
@@ -206,24 +206,24 @@ impl<E: Env> Socket<E> {
         self.recv.ack_now = true;
     }
 
-    /// The ACK that completes a handshake (RFC 9293, 3.10.7.4, fifth). `None` drops the segment,
-    /// `Some(None)` lets it go on.
+    /// The ACK that completes a handshake (RFC 9293, 3.10.7.4, fifth). Returns the reset that refuses it
+    /// instead.
     fn input_handshake_ack(
         &mut self,
         ctx: &mut Ctx<'_>,
         env: &mut E,
         segment: &Segment<'_>,
-    ) -> Option<Option<Reset>> {
+    ) -> Option<Reset> {
         if segment.ack != self.send.iss + 1 {
             ctx.net.stats.tcp_drop_ack += 1;
-            return Some(Some(segment.reset()));
+            return Some(segment.reset());
         }
         if self.passive && self.owner == Owner::Listener {
             let listener = self.parent.unwrap_or(self.id);
             let Some((tx, rx)) = env.open_stream(listener, self.id, self.flow.remote_addr()) else {
                 ctx.net.stats.tcp_refused_buffers += 1;
                 self.finish(ctx.events, crate::Ready::NONE);
-                return Some(Some(segment.reset()));
+                return Some(segment.reset());
             };
             (self.tx, self.rx) = (Some(tx), Some(rx));
             self.exposed = true;
@@ -237,6 +237,6 @@ impl<E: Env> Socket<E> {
         } else {
             self.raise(ctx.events, crate::Ready::CONNECTED | crate::Ready::WRITABLE);
         }
-        Some(None)
+        None
     }
 }
