@@ -47,9 +47,8 @@ pub struct PoolInfo {
 
 /// io-net's side of the boundary, one table for each module instance.
 ///
-/// THREAD: `log`, `fail`, `now_ns` and `wake` from any thread. `reg`, `reg_byte_pat`, `counter`,
-/// `poller` and `pool_info` inside `init` or an operation. The rest inside an operation, on the
-/// worker that runs it.
+/// THREAD: `log`, `fail`, `now_ns`, `alloc`, `tx_done` and `wake` from any thread. `tx_up` and
+/// `tx_down` inside an operation, on the worker that runs it. The rest there too, or inside `init`.
 #[repr(C)]
 pub struct Ion {
     /// `sizeof` this structure in io-net.

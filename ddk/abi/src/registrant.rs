@@ -79,7 +79,8 @@ pub struct RegistrantOps {
         ) -> i32,
     >,
     /// The registrant is leaving the graph: give back every packet that is kept, cancel what is
-    /// under way, pass nothing on after returning. A driver stops receiving.
+    /// under way, pass nothing on after returning. A driver stops receiving. Only `tx_done` may be
+    /// called afterwards, while others still hold packets over the registrant's own memory.
     pub quiesce: Option<unsafe extern "C" fn(func_hdl: *mut c_void)>,
     /// Reserved for handing state to a new version of the module. Null.
     pub save: Option<unsafe extern "C" fn(func_hdl: *mut c_void, fd: i32) -> i32>,

@@ -76,8 +76,8 @@ pub trait Registrant: Send + 'static {
         ))
     }
 
-    /// The registrant leaves the graph: release every packet that is kept. Nothing else is called
-    /// afterwards; the registrant is dropped on another thread.
+    /// The registrant leaves the graph: release every packet that is kept. Only
+    /// [`Registrant::tx_done`] may be called afterwards; the registrant is dropped on another thread.
     fn quiesce(&mut self, cx: &Cx) {
         let _ = cx;
     }

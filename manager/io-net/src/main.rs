@@ -51,8 +51,15 @@ fn run(config: &Config) -> Result<ExitCode, String> {
         run_dir::usual(config.instance, uid, user_dir.as_ref().map(Path::new))
     });
     run_dir::make(&dir, uid)?;
+    // Each socket of a program is a descriptor here too.
+    let limit = io_net_os::fd::raise_limit();
     let mut control = Control::new(&dir, uid)?;
     let log = Log::new(config.verbose, false);
+    if let Err(e) = limit {
+        log.warning(format_args!(
+            "the limit on open descriptors stays as it is: {e}"
+        ));
+    }
     let mut manager = Manager::new(config, dir, log)?;
     if config.dev {
         let dir = config.dev_dir.as_deref();

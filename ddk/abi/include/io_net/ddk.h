@@ -429,7 +429,8 @@ typedef struct ion_registrant_ops_t {
     // many of them are the answer, or a negative errno (`-EOPNOTSUPP` for an unknown `cmd`).
     int32_t (*devctl)(void *func_hdl, uint32_t cmd, void *data, uint32_t size, uint32_t len);
     // The registrant is leaving the graph: give back every packet that is kept, cancel what is
-    // under way, pass nothing on after returning. A driver stops receiving.
+    // under way, pass nothing on after returning. A driver stops receiving. Only `tx_done` may be
+    // called afterwards, while others still hold packets over the registrant's own memory.
     void (*quiesce)(void *func_hdl);
     // Reserved for handing state to a new version of the module. Null.
     int32_t (*save)(void *func_hdl, int32_t fd);
@@ -458,9 +459,8 @@ typedef struct ion_registrant_t {
 
 // io-net's side of the boundary, one table for each module instance.
 //
-// THREAD: `log`, `fail`, `now_ns` and `wake` from any thread. `reg`, `reg_byte_pat`, `counter`,
-// `poller` and `pool_info` inside `init` or an operation. The rest inside an operation, on the
-// worker that runs it.
+// THREAD: `log`, `fail`, `now_ns`, `alloc`, `tx_done` and `wake` from any thread. `tx_up` and
+// `tx_down` inside an operation, on the worker that runs it. The rest there too, or inside `init`.
 typedef struct ion_t {
     // `sizeof` this structure in io-net.
     uint32_t size;
