@@ -74,8 +74,9 @@ impl Program {
     /// # Errors
     /// It has gone.
     pub fn signal(&self, signal: &str) -> Outcome {
-        let kill = Command::new("kill")
-            .args([&format!("-{signal}"), &self.pid().to_string()])
+        // The shell's own: a bare system has no program of that name.
+        let kill = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", self.pid())])
             .output();
         match kill {
             Ok(out) if out.status.success() => Ok(()),
