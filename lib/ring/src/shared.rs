@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use io_net_os::copy::copy;
 use io_net_os::map::SharedMap;
 
 /// Types that may lie in memory that other processes write.
@@ -103,8 +104,8 @@ impl<'m> Bytes<'m> {
         // bytes at the same time, which can change what they are and nothing else.
         unsafe {
             let base = self.base.as_ptr();
-            std::ptr::copy_nonoverlapping(from.as_ptr(), base.add(at), first);
-            std::ptr::copy_nonoverlapping(from.as_ptr().add(first), base, len - first);
+            copy(from.as_ptr(), base.add(at), first);
+            copy(from.as_ptr().add(first), base, len - first);
         }
     }
 
@@ -118,8 +119,8 @@ impl<'m> Bytes<'m> {
         // SAFETY: as in `write`, with the direction turned round.
         unsafe {
             let base = self.base.as_ptr();
-            std::ptr::copy_nonoverlapping(base.add(at), to.as_mut_ptr(), first);
-            std::ptr::copy_nonoverlapping(base, to.as_mut_ptr().add(first), len - first);
+            copy(base.add(at), to.as_mut_ptr(), first);
+            copy(base, to.as_mut_ptr().add(first), len - first);
         }
     }
 }
