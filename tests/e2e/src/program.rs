@@ -154,7 +154,62 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        // Killed, a server leaves its workers behind.
+        let workers = descendants(self.pid());
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !workers.is_empty() {
+            let script = format!("kill -KILL {}", workers.join(" "));
+            let _ = Command::new("sh").args(["-c", &script]).output();
+        }
+    }
+}
+
+/// Process ids of the children of `pid`, of theirs, and so on.
+fn descendants(pid: u32) -> Vec<String> {
+    let all: Vec<(String, String)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name, which may hold anything: the state and the parent.
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?;
+            Some((
+                entry.file_name().to_string_lossy().into_owned(),
+                parent.to_owned(),
+            ))
+        })
+        .collect();
+    let mut found = vec![pid.to_string()];
+    let mut at = 0;
+    while at < found.len() {
+        let children = all.iter().filter(|(_, parent)| *parent == found[at]);
+        let children: Vec<String> = children.map(|(child, _)| child.clone()).collect();
+        found.extend(children);
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_go_with_their_server() {
+        let dir = std::env::temp_dir().join(format!("io-net-workers-{}", std::process::id()));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 300 & echo $!; wait"]);
+        let mut server = Program::start(&mut shell, "sh", &dir).expect("starts");
+        let limit = Duration::from_secs(10);
+        server.wait_printed("\n", limit).expect("tells its worker");
+        let worker = server.printed().trim().to_owned();
+        assert_eq!(descendants(server.pid()).join(" "), worker);
+        drop(server);
+        let _ = fs::remove_file(dir);
+        let stat = format!("/proc/{worker}/stat");
+        let gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        holds_within(limit, "the worker to go", gone).expect("goes");
     }
 }
