@@ -115,23 +115,11 @@ impl Epoll {
         events: &'e mut [Event],
         timeout: Option<Duration>,
     ) -> io::Result<&'e [Event]> {
-        let spec = timeout.map(timespec);
-        let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        let max = i32::try_from(events.len()).unwrap_or(i32::MAX);
-        // SAFETY: the kernel writes at most `max` events; `spec` outlives the call.
-        let n = unsafe {
-            let (epfd, out) = (self.0.as_raw_fd(), events.as_mut_ptr());
-            libc::syscall(
-                libc::SYS_epoll_pwait2,
-                epfd,
-                out,
-                max,
-                spec,
-                0_usize,
-                8_usize,
-            )
-        };
-        count_or_interrupted(n).map(|n| &events[..n])
+        match wait_on(self.0.as_fd(), events, timeout, None) {
+            Ok(n) => Ok(&events[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(&[]),
+            Err(e) => Err(e),
+        }
     }
 }
 
@@ -183,12 +171,22 @@ pub fn wait_on(
     let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mask = mask.map_or(std::ptr::null(), std::ptr::from_ref);
     let max = i32::try_from(events.len()).unwrap_or(i32::MAX);
+    let (epfd, out) = (epfd.as_raw_fd(), events.as_mut_ptr());
     // SAFETY: the kernel writes at most `max` events; `spec` and `mask` outlive the call.
-    let n = unsafe {
-        let (epfd, out) = (epfd.as_raw_fd(), events.as_mut_ptr());
-        libc::syscall(libc::SYS_epoll_pwait2, epfd, out, max, spec, mask, 8_usize)
-    };
-    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    let n = unsafe { libc::syscall(libc::SYS_epoll_pwait2, epfd, out, max, spec, mask, 8_usize) };
+    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error());
+    match n {
+        // A kernel before 5.11, or a tool that stands in for one.
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => {
+            let whole_ms = |t: Duration| t.as_nanos().div_ceil(1_000_000);
+            let ms = timeout.map_or(-1, |t| i32::try_from(whole_ms(t)).unwrap_or(i32::MAX));
+            // SAFETY: as above.
+            let n =
+                unsafe { libc::syscall(libc::SYS_epoll_pwait, epfd, out, max, ms, mask, 8_usize) };
+            usize::try_from(n).map_err(|_| io::Error::last_os_error())
+        }
+        other => other,
+    }
 }
 
 /// One fd of [`poll`].
@@ -237,13 +235,6 @@ fn timespec(t: Duration) -> libc::timespec {
         tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: t.subsec_nanos().into(),
     }
-}
-
-fn count_or_interrupted(n: i64) -> io::Result<usize> {
-    usize::try_from(n).or_else(|_| match io::Error::last_os_error() {
-        e if e.kind() == io::ErrorKind::Interrupted => Ok(0),
-        e => Err(e),
-    })
 }
 
 #[cfg(test)]
