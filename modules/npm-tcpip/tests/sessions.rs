@@ -6,7 +6,7 @@ use io_net_ddk::abi::DEVCTL_JSON;
 use io_net_os::unix::{self, Wait};
 use io_net_proto::request::op as request;
 use io_net_proto::session::{Call, Hello, MAGIC, op};
-use io_net_proto::slot::{Record, SHUT_TX, STATE_RX_END, State};
+use io_net_proto::slot::{Record, SHUT_RX, SHUT_TX, STATE_RX_END, State};
 use io_net_testkit::Kit;
 use program::{Directory, Program, Socket, receive, truncated};
 use std::net::SocketAddr;
@@ -251,6 +251,24 @@ fn lies_in_shared_memory_cost_the_session_and_nothing_else() {
     }
     assert_eq!(client.send(b"still"), 5);
     assert_eq!(server.receive_all(&mut kit, 5), b"still");
+    kit.stop().unwrap();
+}
+
+#[test]
+fn a_listener_that_is_shut_listens_no_more() {
+    let directory = Directory::new("shut");
+    let mut kit = directory.start("");
+    let program = Program::greet(&directory, &mut kit);
+    let (listener, client, _server) = program.connection(&mut kit, localhost(4050));
+    let shutdown = &listener.shown().program.shutdown;
+    shutdown.store(SHUT_RX, Ordering::Release);
+    listener.mark();
+    assert!(listener.hung_up(&mut kit));
+    assert_eq!(listener.state(), Some(State::Open));
+    assert_eq!(client.state(), Some(State::Connected));
+    let mut late = program.socket(&mut kit, [2, 1, 0]).unwrap();
+    assert_eq!(late.connect(&mut kit, localhost(4050)), 115);
+    kit.run_until(|_| late.error() == 111);
     kit.stop().unwrap();
 }
 

@@ -6,9 +6,12 @@ use super::{COOKIE_DOORBELL, Server};
 use io_net_ddk::prelude::*;
 use io_net_os::{epoll, unix};
 use io_net_proto::request::Accepted;
-use io_net_tcpip::Accepted as Connection;
+use io_net_proto::slot::State;
+use io_net_tcpip::{Accepted as Connection, Instant};
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::Ordering;
 use zerocopy::IntoBytes;
 
@@ -43,6 +46,32 @@ impl Server {
         self.watch_doorbell(listener, cx);
         self.hand_out(listener, message, doorbell, cx);
         self.accept_waiting(listener, cx);
+    }
+
+    /// A program has shut its listener for reading, with which Linux ends the listening: the port
+    /// is free, and whoever waits for a connection hears that there will be none.
+    pub(super) fn stop_listening(&mut self, now: Instant, listener: Key) {
+        let Some(socket) = self.shell.tables.sockets.get_mut(listener) else {
+            return;
+        };
+        socket.stalled = None;
+        (socket.state, socket.bound) = (State::Open, None);
+        let Some(old) = socket.id.take() else { return };
+        let doorbell = socket.doorbell.as_ref();
+        if let Some(copy) = doorbell.and_then(|ours| ours.try_clone().ok()) {
+            // Cannot fail on a connected pair.
+            let _ = UnixDatagram::from(copy).shutdown(Shutdown::Write);
+        }
+        // The listener has connections to lose, and nothing that could be refused.
+        let _ = self.stack.close(now, old);
+        if let Ok(id) = self.stack.tcp_open() {
+            self.shell.tables.name(listener, id);
+        }
+        if let Some((socket, segment)) = self.shell.tables.socket(listener) {
+            socket.show(segment);
+            socket.show_addresses(segment, None, None);
+        }
+        self.tell(listener);
     }
 
     /// Makes the doorbell of a connection, and the message that tells of it.

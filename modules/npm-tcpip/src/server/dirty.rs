@@ -100,6 +100,11 @@ impl Server {
         };
         let Some(id) = socket.id else { return };
         let stream = id.transport() == Transport::Tcp;
+        if socket.state == State::Listening && bits & SHUT_RX != 0 {
+            socket.shutdown |= SHUT_RX;
+            self.stop_listening(now, key);
+            return;
+        }
         if stream && socket.state != State::Connected {
             return;
         }
