@@ -443,9 +443,15 @@ impl Kit {
         self.shared.state().timers.len()
     }
 
-    /// Descriptors that are watched.
+    /// How many descriptors are watched.
     pub fn watches(&self) -> usize {
         self.shared.state().watches.len()
+    }
+
+    /// The descriptors that are watched.
+    pub fn watched(&self) -> Vec<i32> {
+        let state = self.shared.state();
+        state.watches.iter().map(|watch| watch.fd).collect()
     }
 
     /// Packets that the module holds.

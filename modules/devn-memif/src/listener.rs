@@ -40,6 +40,8 @@ struct Inbox {
 
 /// One server's part in a socket.
 pub(crate) struct Membership {
+    /// A descriptor of its own for the socket: each is watched once.
+    listener: OwnedFd,
     socket: Arc<Socket>,
     inbox: Arc<Inbox>,
 }
@@ -77,6 +79,8 @@ impl Membership {
             let text = format!("{name} has a server with id {id} already; give another id=");
             return Err(Failure::new(EEXIST, text));
         }
+        let listener = socket.fd.try_clone();
+        let listener = listener.map_err(|error| Failure::io("cannot share a socket", &error))?;
         let bell = EventFd::new().map_err(|error| Failure::io("cannot make an eventfd", &error))?;
         let inbox = Arc::new(Inbox {
             id,
@@ -86,12 +90,16 @@ impl Membership {
         members.retain(|member| member.strong_count() > 0);
         members.push(Arc::downgrade(&inbox));
         drop(members);
-        Ok(Membership { socket, inbox })
+        Ok(Membership {
+            listener,
+            socket,
+            inbox,
+        })
     }
 
     /// Readable when somebody calls.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.fd.as_fd()
+        self.listener.as_fd()
     }
 
     /// Readable when another server has passed a call on.
@@ -101,7 +109,7 @@ impl Membership {
 
     /// The next caller.
     pub(crate) fn accept(&self) -> io::Result<OwnedFd> {
-        unix::accept(self.socket.fd.as_fd())
+        unix::accept(self.listener.as_fd())
     }
 
     /// Passes a call on to the server with `id`.

@@ -216,6 +216,11 @@ fn several_servers_share_a_socket() {
     let socket = dir.join("memif.sock");
     let options = |role: &str, id: u32| format!("role={role},socket={},id={id}", socket.display());
     let mut servers = [start(&options("server", 0)), start(&options("server", 7))];
+    let watched = servers.each_ref().map(Kit::watched);
+    assert!(
+        watched[0].iter().all(|fd| !watched[1].contains(fd)),
+        "each watches its own"
+    );
     let taken = Kit::start(built_module("devn-memif"), &options("server", 7))
         .err()
         .unwrap();
