@@ -22,6 +22,8 @@ use io_net_ddk::{advert_name, answer};
 
 /// The timer that forgets silent stations.
 const AGEING: u32 = 0;
+/// The timer that keeps the time, to the second, while there is traffic.
+const TICK: u32 = 1;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// What an up packet knows and a down packet does not.
@@ -36,6 +38,11 @@ pub(crate) struct Bridge {
     /// Frames that go up.
     pub(crate) up: Box<BurstBuf>,
     sweep_ns: u64,
+    /// The time, while `ticking`: reading the clock for each burst would cost as much as some frames.
+    now_s: u32,
+    ticking: bool,
+    /// There has been traffic since the last tick.
+    busy: bool,
 }
 
 impl Registrant for Bridge {
@@ -47,7 +54,15 @@ impl Registrant for Bridge {
         self.switch(burst, false, cx);
     }
 
-    fn timer(&mut self, _id: u32, now_ns: u64, cx: &Cx) {
+    fn timer(&mut self, id: u32, now_ns: u64, cx: &Cx) {
+        if id == TICK {
+            self.now_s = seconds(now_ns);
+            self.ticking = std::mem::take(&mut self.busy);
+            if self.ticking {
+                cx.timer(TICK, now_ns + SECOND_NS);
+            }
+            return;
+        }
         let n = self.table.forget_old(seconds(now_ns));
         self.stats.forgotten.add(n as u64);
         cx.timer(AGEING, now_ns + self.sweep_ns);
@@ -93,13 +108,29 @@ impl Bridge {
             down: (0..PORTS_MAX).map(|_| BurstBuf::new()).collect(),
             up: Box::default(),
             sweep_ns,
+            now_s: 0,
+            ticking: false,
+            busy: false,
         }
+    }
+
+    /// The time in seconds.
+    #[inline]
+    fn now_s(&mut self, cx: &Cx) -> u32 {
+        self.busy = true;
+        if !self.ticking {
+            let now_ns = cx.now_ns();
+            self.now_s = seconds(now_ns);
+            self.ticking = true;
+            cx.timer(TICK, now_ns + SECOND_NS);
+        }
+        self.now_s
     }
 
     /// Sends each frame of a burst where it belongs. `came_up` says which way they were going.
     #[inline]
     fn switch(&mut self, mut burst: Burst, came_up: bool, cx: &Cx) {
-        let now_s = seconds(cx.now_ns());
+        let now_s = self.now_s(cx);
         let Some(first) = burst.iter().next() else {
             return;
         };
@@ -132,7 +163,7 @@ impl Bridge {
         came_up: bool,
         cx: &Cx,
     ) -> u64 {
-        let now_s = seconds(cx.now_ns());
+        let now_s = self.now_s;
         let (mut run, mut touched) = (0, 0);
         for packet in burst {
             let next = Key::of(&packet);
