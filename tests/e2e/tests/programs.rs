@@ -103,18 +103,21 @@ fn redis_benchmark_drives_fifty_connections() {
 fn iperf3_serves_and_calls() {
     lab(&[Need::Stage, Need::Program("iperf3")], |lab| {
         tap(lab, |net, ion| {
-            let mut server = ion.start_on("iperf3 -s --forceflush")?;
-            server.wait_printed("listening", LIMIT)?;
+            // A server for each client: between two it closes its listener for a moment.
+            let serve = ["-s", "-1", "--forceflush"];
             for way in ["", "-R", "-P 4"] {
+                let mut server = lab.start(ion.command("iperf3").args(serve))?;
+                server.wait_printed("listening", LIMIT)?;
                 let said = net.run(&format!("iperf3 -c 10.9.0.2 -t 1 {way}"))?;
                 assert!(said.contains("receiver"), "{said}");
+                server.finish(LIMIT)?;
             }
-            let mut theirs = net.command("iperf3");
-            let mut theirs = lab.start(theirs.args(["-s", "--forceflush"]))?;
-            theirs.wait_printed("listening", LIMIT)?;
             for way in ["", "-R", "-u -b 50M"] {
+                let mut server = lab.start(net.command("iperf3").args(serve))?;
+                server.wait_printed("listening", LIMIT)?;
                 let said = ion.run(&format!("iperf3 -c 10.9.0.1 -t 1 {way}"))?;
                 assert!(said.contains("receiver"), "{said}");
+                server.finish(LIMIT)?;
             }
             Ok(())
         })
