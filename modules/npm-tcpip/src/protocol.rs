@@ -39,7 +39,7 @@ impl Registrant for Tcpip {
     }
 
     fn poll(&mut self, _budget: usize, cx: &Cx) -> usize {
-        let marked = self.server.gather_marked();
+        let marked = self.server.gather_marked() + usize::from(self.server.restless);
         if marked > 0 {
             let now = now(cx);
             self.server.attend_marked(now, cx);

@@ -38,9 +38,9 @@ impl Server {
         self.attention = attention;
     }
 
-    /// The worker is about to sleep, or has woken. Returns whether a slot was marked meanwhile.
+    /// The worker is about to sleep, or has woken. Returns whether there is work already.
     pub(crate) fn arm(&mut self, sleeping: bool) -> bool {
-        let mut marked = !self.unfinished.is_empty();
+        let mut marked = self.restless || !self.unfinished.is_empty();
         for (_, segment) in self.shell.tables.segments.iter() {
             let dirty = &segment.memory.segment.header().dirty;
             if sleeping {

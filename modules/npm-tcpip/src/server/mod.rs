@@ -48,6 +48,9 @@ const COOKIE_SESSION: u8 = 2;
 const COOKIE_KICK: u8 = 3;
 const COOKIE_DOORBELL: u8 = 4;
 
+/// Rounds of sending and telling in one [`Server::settle`], at most.
+const ROUNDS: usize = 4;
+
 /// The server, with the stack that it serves.
 pub(crate) struct Server {
     pub(crate) stack: Stack<Shell>,
@@ -56,6 +59,8 @@ pub(crate) struct Server {
     pub(crate) stats: Stats,
     door: Door,
     max_sessions: usize,
+    /// [`Server::settle`] ended before the stack had come to rest: it is to be called again.
+    pub(crate) restless: bool,
     /// Sockets that have more to send than they were let.
     unfinished: Vec<Key>,
     /// Segments in which somebody was told something since the last ring.
@@ -81,6 +86,7 @@ impl Server {
             stats,
             door,
             max_sessions: limits.sessions as usize,
+            restless: false,
             unfinished: Vec::new(),
             told: Vec::new(),
             attention: Vec::new(),
@@ -92,11 +98,13 @@ impl Server {
     #[inline]
     pub(crate) fn settle(&mut self, now: Instant, cx: &Cx) {
         // Telling a program can lead to more to send; a stack that never came to rest would hold
-        // the worker, so what is left after a few rounds waits for the next call.
-        for _ in 0..4 {
+        // the worker, so what is left after a few rounds waits for the next poll.
+        self.restless = true;
+        for _ in 0..ROUNDS {
             self.stack.flush(now, &mut self.shell);
             self.shell.outbox.send(cx);
             if !self.handle_events(now, cx) {
+                self.restless = false;
                 break;
             }
         }
