@@ -145,6 +145,7 @@ impl Registrant for Adaptor {
         }
         self.end(Some("the interface is going"), cx);
         cx.cancel_timer(RETRY);
+        cx.cancel_timer(PATIENCE);
         if let Some(membership) = self.membership.take() {
             let _ = cx.watch(membership.socket(), 0, LISTENER);
             let _ = cx.watch(membership.bell(), 0, INBOX);
