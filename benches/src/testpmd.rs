@@ -22,11 +22,11 @@ const LINES: usize = 6;
 /// their files behind. The number that is reserved goes back to what it was.
 #[derive(Debug)]
 pub(crate) struct HugePages {
-    before: String,
+    before: u32,
     dir: PathBuf,
 }
 
-const NR_HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
+const HUGE_PAGES_DIR: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
 
 impl HugePages {
     /// Reserves them.
@@ -34,11 +34,17 @@ impl HugePages {
     /// # Errors
     /// The kernel gives none.
     pub(crate) fn reserve(lab: &Lab) -> Outcome<Self> {
-        let before = fs::read_to_string(NR_HUGE_PAGES).map_err(|e| e.to_string())?;
-        if before.trim().parse().unwrap_or(0) < HUGE_PAGES {
-            fs::write(NR_HUGE_PAGES, HUGE_PAGES.to_string())
-                .map_err(|e| format!("no huge pages: {e}"))?;
-        }
+        let number = |name: &str| -> Outcome<u32> {
+            let path = format!("{HUGE_PAGES_DIR}/{name}");
+            let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+            text.trim()
+                .parse()
+                .map_err(|_| format!("{path} holds no number"))
+        };
+        let before = number("nr_hugepages")?;
+        // Some may be taken by others.
+        let lacking = HUGE_PAGES.saturating_sub(number("free_hugepages")?);
+        set_huge_pages(before + lacking).map_err(|e| format!("no huge pages: {e}"))?;
         let dir = huge_dir(lab);
         fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
         let this = Self { before, dir };
@@ -54,8 +60,12 @@ impl HugePages {
 impl Drop for HugePages {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.dir).status();
-        let _ = fs::write(NR_HUGE_PAGES, &self.before);
+        let _ = set_huge_pages(self.before);
     }
+}
+
+fn set_huge_pages(number: u32) -> std::io::Result<()> {
+    fs::write(format!("{HUGE_PAGES_DIR}/nr_hugepages"), number.to_string())
 }
 
 fn huge_dir(lab: &Lab) -> PathBuf {
