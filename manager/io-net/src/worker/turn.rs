@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long descriptors may go unlooked at while pollers are busy.
 const EPOLL_INTERVAL_NS: u64 = 30_000;
+/// The same while there is no work: what comes next may come by a descriptor.
+const EPOLL_IDLE_INTERVAL_NS: u64 = 2_000;
 /// Busy turns between two looks at the clock.
 const CLOCK_TURNS: u32 = 8;
 /// How long a worker without work keeps its core for itself.
@@ -61,7 +63,7 @@ impl Worker {
                 memory.worked_ns = memory.now_ns;
             } else if !self.pace.poll && memory.is_idle_for(self.pace.spin.as_nanos() as u64) {
                 self.sleep(&mut memory);
-            } else if worked || self.pace.poll || !memory.is_idle_for(YIELD_AFTER_NS) {
+            } else if self.pace.poll || !memory.is_idle_for(YIELD_AFTER_NS) {
                 pause();
             } else {
                 // What it waits for may have to come from a program that waits for this core.
@@ -84,8 +86,12 @@ impl Worker {
             memory.now_ns = monotonic_ns();
             memory.age = 0;
             worked |= self.run_timers(memory.now_ns);
-            let stale = memory.now_ns - memory.epolled_ns >= EPOLL_INTERVAL_NS;
-            if memory.more || stale || (!worked && self.pollers.borrow().is_empty()) {
+            let interval_ns = match worked {
+                true => EPOLL_INTERVAL_NS,
+                false if self.pollers.borrow().is_empty() => 0,
+                false => EPOLL_IDLE_INTERVAL_NS,
+            };
+            if memory.more || memory.now_ns - memory.epolled_ns >= interval_ns {
                 worked |= self.look_at_descriptors(memory);
             }
         }
