@@ -1,0 +1,1 @@
+//! QNX message passing on Linux: Send, Receive, Reply.

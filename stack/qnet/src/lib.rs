@@ -1,0 +1,2 @@
+//! The Qnet protocol, sans-IO: message passing between nodes.
+#![forbid(unsafe_code)]
