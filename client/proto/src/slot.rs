@@ -158,8 +158,10 @@ io_net_ring::shared! {
         pub receive_timeout: AtomicU64,
         /// SO_SNDTIMEO in nanoseconds; 0: for ever.
         pub send_timeout: AtomicU64,
+        /// 1: it has been made a listener.
+        pub listens: AtomicU32,
         /// Reserved, 0.
-        pub reserved: [AtomicU32; 6],
+        pub reserved: [AtomicU32; 5],
     }
 }
 

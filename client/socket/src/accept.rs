@@ -11,6 +11,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::endpoint::Endpoint;
 use crate::errno::{Errno, Result};
+use crate::wait::hung_up;
 use crate::{mapped, session};
 
 impl Endpoint {
@@ -19,20 +20,22 @@ impl Endpoint {
     ///
     /// # Errors
     /// EINVAL when it does not listen, EAGAIN, EINTR, EMFILE, ECONNABORTED when the connection is
-    /// gone already.
+    /// gone already, ENETDOWN when io-net is.
     pub fn accept(&self, doorbell: BorrowedFd<'_>) -> Result<(Self, OwnedFd, Address)> {
         match self.state().0 {
             State::Listening => {}
             _ if !self.is_stream() => return Err(Errno(libc::EOPNOTSUPP)),
-            _ => return Err(Errno::INVALID),
+            _ => return Err(self.no_listener(doorbell)),
         }
         let mut accepted = Accepted::new_zeroed();
         let mut received = match unix::recv_fds(doorbell, accepted.as_mut_bytes(), Wait::Block) {
-            Err(e) if e.kind() == ErrorKind::ConnectionReset => return Err(Errno::INVALID),
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => {
+                return Err(self.no_listener(doorbell));
+            }
             other => other?,
         };
         if received.len == 0 {
-            return Err(Errno::INVALID);
+            return Err(self.no_listener(doorbell));
         }
         // No room for the descriptor: the kernel has dropped it, and with it the connection.
         let new = received.take_fd().ok_or(Errno(libc::EMFILE))?;
@@ -45,5 +48,17 @@ impl Endpoint {
         };
         let endpoint = endpoint.ok_or(Errno(libc::ECONNABORTED))?;
         Ok((endpoint, new, accepted.remote))
+    }
+
+    /// Why no connection will come.
+    #[cold]
+    fn no_listener(&self, doorbell: BorrowedFd<'_>) -> Errno {
+        if hung_up(doorbell) {
+            self.mapped().set_dead();
+        }
+        match self.is_orphan() {
+            true => Errno::NET_DOWN,
+            false => Errno::INVALID,
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use io_net_os::epoll::{self, EDGE, Event, IN, ONESHOT, RDHUP};
+use io_net_os::epoll::{self, EDGE, Event, HUP, IN, ONESHOT, RDHUP};
 use io_net_os::{clock, cpu, eventfd};
 
 use crate::endpoint::Endpoint;
@@ -219,6 +219,9 @@ impl Instance {
     pub fn ctl(&self, epfd: RawFd, op: i32, fd: RawFd, event: Event) -> Result<()> {
         let socket = table::socket(fd).filter(|endpoint| !endpoint.is_listener());
         let mut state = self.lock();
+        if let Some(orphan) = socket.filter(Endpoint::is_orphan) {
+            state.take_orphan(epfd, fd, orphan);
+        }
         // The number was closed where we did not see it, and means another file now.
         if let Some((_, item)) = state.find(fd)
             && match (item.watched, socket) {
@@ -376,14 +379,21 @@ impl Instance {
     ) -> Result<usize> {
         let n = epoll::wait_on(epfd, events, timeout, mask)?;
         let (mut kept, mut ended) = (0, false);
-        let state = self.lock();
+        let mut state = self.lock();
         for i in 0..n {
             let event = events[i];
             ended |= event.token() == LIFELINE;
-            let fd = RawFd::try_from(event.token()).ok();
-            if let Some((_, item)) = fd.and_then(|fd| state.find(fd)) {
+            let fd = RawFd::try_from(event.token()).unwrap_or(-1);
+            if let Some((_, item)) = state.find(fd) {
                 events[kept] = Event::new(event.events(), item.data);
                 kept += 1;
+                if event.events() & HUP != 0
+                    && let Some(listener) = table::socket(fd)
+                {
+                    // Only io-net's end hangs up a doorbell.
+                    listener.mapped().set_dead();
+                    state.take_orphan(epfd.as_raw_fd(), fd, listener);
+                }
             }
         }
         drop(state);
@@ -465,6 +475,17 @@ impl State {
         {
             item.queued = true;
             self.queue.push_back(index);
+        }
+    }
+
+    /// Takes a listener over from the kernel, which would report the hang-up of its doorbell for
+    /// ever. From here it is reported no more.
+    fn take_orphan(&mut self, epfd: RawFd, fd: RawFd, endpoint: Endpoint) {
+        let item = self.by_fd.get(&fd).and_then(|&i| self.items[i].as_mut());
+        if let Some(item) = item.filter(|item| matches!(item.watched, Watched::Native)) {
+            item.watched = Watched::Socket(endpoint, 0);
+            self.natives = self.natives.saturating_sub(1);
+            let _ = kernel_ctl(epfd, DEL, fd, 0);
         }
     }
 

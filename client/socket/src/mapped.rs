@@ -57,6 +57,11 @@ impl Mapped {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// Says that it is gone: all sockets in the segment are reset.
+    pub(crate) fn set_dead(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
     /// Tells io-net that slot `index` has news.
     #[inline]
     pub fn tell(&self, index: u32) {
@@ -110,7 +115,5 @@ pub(crate) fn add(segment: Segment, kick: OwnedFd, bell: OwnedFd) -> Option<&'st
 
 /// Says that io-net is gone: all sockets in the segments mapped so far are reset.
 pub(crate) fn all_dead() {
-    for mapped in all() {
-        mapped.dead.store(true, Ordering::Relaxed);
-    }
+    all().for_each(Mapped::set_dead);
 }

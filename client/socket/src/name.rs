@@ -28,6 +28,7 @@ impl Endpoint {
     pub fn listen(&self, doorbell: BorrowedFd<'_>, backlog: i32) -> Result<()> {
         let backlog = backlog.clamp(0, 4096).cast_unsigned();
         self.request(doorbell, op::LISTEN, |r| r.args[0] = backlog, &mut [])?;
+        self.slot().shared.listens.store(1, Ordering::Relaxed);
         crate::epoll::became_listener(*self, doorbell);
         Ok(())
     }

@@ -23,11 +23,21 @@ impl Endpoint {
         self.state().0 == State::Listening
     }
 
+    /// Whether it listened for an io-net that is known to be gone. Nothing more happens to it, so it
+    /// is ready for nothing: a server that waits for all its listeners goes on with the others.
+    #[must_use]
+    pub fn is_orphan(&self) -> bool {
+        self.mapped().is_dead() && self.slot().shared.listens.load(Ordering::Relaxed) != 0
+    }
+
     /// What it is ready for, of `interest` and of what is always reported (ERR, HUP), in epoll's
     /// bits. If it is not writable and `interest` has OUT, io-net is asked for an event when it is.
     /// Not for listeners.
     #[must_use]
     pub fn ready(&self, interest: u32) -> u32 {
+        if self.is_orphan() {
+            return 0;
+        }
         let (state, flags) = self.state();
         let slot = self.slot();
         let shutdown = slot.program.shutdown.load(Ordering::Relaxed);

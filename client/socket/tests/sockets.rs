@@ -190,12 +190,39 @@ fn epolls() {
 
 fn a_server_that_goes_away(fake: Fake) {
     let (client, server) = pair(84);
+    let listener = Socket::stream().unwrap();
+    listener.bind(address(85)).unwrap();
+    listener.listen(5).unwrap();
+    let kernel = io_net_os::epoll::Epoll::new().unwrap();
+    let instance = epoll::create().unwrap();
+    let (epfd, fd) = (kernel.as_fd(), listener.as_fd().as_raw_fd());
+    let ctl = |op| instance.ctl(epfd.as_raw_fd(), op, fd, Event::new(IN, 3));
+    ctl(epoll::ADD).unwrap();
     std::thread::scope(|s| {
         let waiting = s.spawn(|| server.receive(&mut [0; 8]));
         std::thread::sleep(Duration::from_millis(20));
         drop(fake);
         assert_eq!(waiting.join().unwrap(), Err(Errno::RESET));
     });
+    let mut events = [Event::default(); 4];
+    let mut wait = |until| instance.wait(epfd, &mut events, until, None).unwrap();
+    assert_eq!(wait(Until::after(10_000_000_000)), 1, "its end is told");
+    assert!(matches!(listener.accept(), Err(Errno::NET_DOWN)));
+    let nothing = "an orphan is silent";
+    assert_eq!(wait(Until::after(20_000_000)), 0, "{nothing}");
+    ctl(epoll::MOD).unwrap();
+    assert_eq!(wait(Until::Now), 0, "{nothing}");
+    ctl(epoll::DEL).unwrap();
+    ctl(epoll::ADD).unwrap();
+    assert_eq!(wait(Until::Now), 0, "{nothing}");
+    instance.remove_descriptor();
+    let mut fds = [PollFd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    assert_eq!(poll::poll(&mut fds, Until::after(20_000_000), None), Ok(0));
+    assert!(matches!(listener.accept(), Err(Errno::NET_DOWN)));
     assert!(Socket::stream().is_err());
     assert!(
         client.send(b"x").is_err(),
