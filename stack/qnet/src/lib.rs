@@ -1,2 +1,4 @@
 //! The Qnet protocol, sans-IO: message passing between nodes.
 #![forbid(unsafe_code)]
+
+pub mod time;
