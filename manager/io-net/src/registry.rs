@@ -187,10 +187,14 @@ impl Registry {
             return Err(Refusal::new(EINVAL, text));
         }
         if self.named(&name).is_some() {
+            let by = match own_name {
+                None if driver => "lan=N",
+                _ => "as=NAME",
+            };
             return Err(Refusal::new(
                 EEXIST,
                 format!(
-                    "the name {name} is taken; unmount what has it or choose another with as=NAME"
+                    "the name {name} is taken; unmount what has it or choose another with {by}"
                 ),
             ));
         }

@@ -77,6 +77,7 @@ fn interfaces_are_numbered() {
     assert_eq!([a.2, b.2, c.2, far.2], [0, 5, 1, 2]);
     let taken = enter(&mut registry, 5, &driver(), &lan(5)).unwrap_err();
     assert_eq!(taken.errno, EEXIST);
+    assert!(taken.text.contains("lan=N"), "{}", taken.text);
     registry.remove(1);
     let again = enter(&mut registry, 6, &driver(), &usual).unwrap();
     assert_eq!(name(&registry, again.0), "en0");
