@@ -32,6 +32,9 @@ pub const NPKT_NEXT_HOP4: u16 = 0x0200;
 pub const NPKT_NEXT_HOP6: u16 = 0x0400;
 /// [`Npkt::flags`]: a message between registrants, such as [`crate::MSG_ADDRESSES`], not data.
 pub const NPKT_MSG: u16 = 0x0800;
+/// [`Npkt::flags`]: `next_hop` is set, and is a link-layer address in its first bytes: of a down
+/// packet where it goes, of an up packet where it came from.
+pub const NPKT_LINK_ADDR: u16 = 0x1000;
 
 /// [`VnetHdr::flags`]: the checksum field holds the pseudo-header sum; the rest is to be added.
 pub const VNET_NEEDS_CSUM: u8 = 1;
@@ -85,7 +88,8 @@ pub struct NpktRx {
 pub union NpktWay {
     /// Up packets.
     pub rx: NpktRx,
-    /// Down packets of a network-layer type: the neighbour to send to.
+    /// Down packets of a network-layer type: the neighbour to send to. Up packets with
+    /// [`NPKT_LINK_ADDR`]: the neighbour that sent.
     pub next_hop: [u8; 16],
 }
 

@@ -4,11 +4,14 @@ use crate::memory;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, fence};
 use io_net_abi::{
-    NPKT_HASH, NPKT_NEXT_HOP4, NPKT_NEXT_HOP6, NPKT_READONLY, NPKT_TSTAMP, NPKT_VLAN, Npkt, NpktRx,
-    VnetHdr,
+    NPKT_HASH, NPKT_LINK_ADDR, NPKT_NEXT_HOP4, NPKT_NEXT_HOP6, NPKT_READONLY, NPKT_TSTAMP,
+    NPKT_VLAN, Npkt, NpktRx, VnetHdr,
 };
 use std::net::Ipv4Addr;
 use std::ops::Deref;
+
+/// The flags that say what the descriptor's direction-dependent part holds.
+const WAY_FLAGS: u16 = NPKT_NEXT_HOP4 | NPKT_NEXT_HOP6 | NPKT_LINK_ADDR | NPKT_TSTAMP | NPKT_HASH;
 
 /// One reference to a packet. Others may hold references to the same bytes, so they are read-only.
 #[repr(transparent)]
@@ -152,6 +155,14 @@ impl SharedPacket {
         // SAFETY: the flag says which member of the union is set.
         let hop = unsafe { self.npkt().way.next_hop };
         Some(Ipv4Addr::new(hop[0], hop[1], hop[2], hop[3]))
+    }
+
+    /// The link-layer address that a down packet goes to, or that an up packet came from, with
+    /// zeroes behind it.
+    #[inline]
+    pub fn link_addr(&self) -> Option<[u8; 16]> {
+        // SAFETY: the flag says which member of the union is set.
+        (self.flags() & NPKT_LINK_ADDR != 0).then(|| unsafe { self.npkt().way.next_hop })
     }
 
     /// A second reference to the same packet.
@@ -367,13 +378,12 @@ impl Packet {
     #[inline]
     pub fn set_rx(&mut self, tstamp_ns: Option<u64>, hash: Option<u32>) {
         let pkt = self.npkt_mut();
-        let clear = NPKT_NEXT_HOP4 | NPKT_NEXT_HOP6 | NPKT_TSTAMP | NPKT_HASH;
         pkt.way.rx = NpktRx {
             tstamp_ns: tstamp_ns.unwrap_or(0),
             hash: hash.unwrap_or(0),
             mark: 0,
         };
-        pkt.flags = pkt.flags & !clear
+        pkt.flags = pkt.flags & !WAY_FLAGS
             | if tstamp_ns.is_some() { NPKT_TSTAMP } else { 0 }
             | if hash.is_some() { NPKT_HASH } else { 0 };
     }
@@ -385,7 +395,15 @@ impl Packet {
         let mut next_hop = [0; 16];
         next_hop[..4].copy_from_slice(&hop.octets());
         pkt.way.next_hop = next_hop;
-        pkt.flags = pkt.flags & !(NPKT_NEXT_HOP6 | NPKT_TSTAMP | NPKT_HASH) | NPKT_NEXT_HOP4;
+        pkt.flags = pkt.flags & !WAY_FLAGS | NPKT_NEXT_HOP4;
+    }
+
+    /// Makes it a down packet for a neighbour's link-layer address, or an up packet from it.
+    #[inline]
+    pub fn set_link_addr(&mut self, addr: [u8; 16]) {
+        let pkt = self.npkt_mut();
+        pkt.way.next_hop = addr;
+        pkt.flags = pkt.flags & !WAY_FLAGS | NPKT_LINK_ADDR;
     }
 
     /// Takes over `from`'s interface, layer, direction, tag, offloads and times.

@@ -159,6 +159,10 @@
 // `ion_npkt_t.flags`: a message between registrants, such as `ION_MSG_ADDRESSES`, not data.
 #define ION_NPKT_MSG 2048
 
+// `ion_npkt_t.flags`: `next_hop` is set, and is a link-layer address in its first bytes: of a down
+// packet where it goes, of an up packet where it came from.
+#define ION_NPKT_LINK_ADDR 4096
+
 // `ion_vnet_hdr_t.flags`: the checksum field holds the pseudo-header sum; the rest is to be added.
 #define ION_VNET_NEEDS_CSUM 1
 
@@ -353,7 +357,8 @@ typedef struct ion_npkt_rx_t {
 typedef union ion_npkt_way_t {
     // Up packets.
     struct ion_npkt_rx_t rx;
-    // Down packets of a network-layer type: the neighbour to send to.
+    // Down packets of a network-layer type: the neighbour to send to. Up packets with
+    // `ION_NPKT_LINK_ADDR`: the neighbour that sent.
     uint8_t next_hop[16];
 } ion_npkt_way_t;
 
