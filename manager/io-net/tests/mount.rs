@@ -36,6 +36,8 @@ fn modules() -> &'static Path {
                 .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"])
                 .args(["-shared", "-fPIC", "-I"])
                 .arg(here.join("../../ddk/abi/include"))
+                .arg("-I")
+                .arg(here.join("../../ddk/testkit/c"))
                 .arg("-o")
                 .arg(dir.join(format!("{name}.so")))
                 .arg(here.join(format!("tests/c/{name}.c")))

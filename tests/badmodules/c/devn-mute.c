@@ -1,8 +1,8 @@
 // Fails and does not say why.
 #include "module.h"
 
-static int32_t init(const ion_t *io, ion_text_t options, void **instance) {
-    (void)io, (void)options, (void)instance;
+static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
+    (void)ion, (void)options, (void)instance;
     return -ENODEV;
 }
 

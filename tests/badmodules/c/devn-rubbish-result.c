@@ -1,8 +1,8 @@
 // Its init answers RESULT, which means nothing, after registering.
 #include "module.h"
 
-static int32_t init(const ion_t *io, ion_text_t options, void **instance) {
-    quiet_driver(io, options, instance);
+static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
+    quiet_driver(ion, options, instance);
     return RESULT;
 }
 

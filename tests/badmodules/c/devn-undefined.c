@@ -3,8 +3,8 @@
 
 int32_t nobody_has_this_function(void);
 
-static int32_t init(const ion_t *io, ion_text_t options, void **instance) {
-    (void)io, (void)options, (void)instance;
+static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
+    (void)ion, (void)options, (void)instance;
     return nobody_has_this_function();
 }
 

@@ -1,9 +1,8 @@
 // Built for another ABI: none of its code may run.
 #include "module.h"
-#include <stdlib.h>
 
-__attribute__((unused)) static int32_t init(const ion_t *io, ion_text_t options, void **instance) {
-    (void)io, (void)options, (void)instance;
+__attribute__((unused)) static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
+    (void)ion, (void)options, (void)instance;
     abort();
 }
 

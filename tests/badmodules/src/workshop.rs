@@ -68,6 +68,8 @@ impl Workshop {
             ])
             .arg("-I")
             .arg(here.join("../../ddk/abi/include"))
+            .arg("-I")
+            .arg(here.join("../../ddk/testkit/c"))
             .arg("-o")
             .arg(&module)
             .arg(here.join("c").join(format!("{name}.c")))

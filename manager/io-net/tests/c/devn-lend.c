@@ -43,12 +43,12 @@ static const ion_registrant_ops_t ops = {
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    struct instance *it = enter(ion, ION_REG_PRODUCER_UP, "en", "en", NULL, &ops);
-    if (it == NULL)
-        return -EEXIST;
-    *instance = it;
+    int32_t result = enter(ion, instance, ION_REG_PRODUCER_UP, "en", "en", NULL, &ops);
+    if (result < 0)
+        return result;
+    struct instance *it = *instance;
     ion->wake(ion->ctx, it->self);
     return 0;
 }
 
-MODULE(ION_KIND_DRIVER, "devn-lend")
+MODULE(ION_KIND_DRIVER, "devn-lend", init)

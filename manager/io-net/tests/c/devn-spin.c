@@ -27,14 +27,14 @@ static const ion_registrant_ops_t ops = {.size = sizeof ops, .rx_down = release,
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    struct instance *it = enter(ion, ION_REG_PRODUCER_UP, "en", "en", NULL, &ops);
-    if (it == NULL)
-        return -EEXIST;
-    *instance = it;
+    int32_t result = enter(ion, instance, ION_REG_PRODUCER_UP, "en", "en", NULL, &ops);
+    if (result < 0)
+        return result;
+    struct instance *it = *instance;
     ion_advert_t up = advert(it, it->endpoint, ION_ADVERT_LINK_UP);
     ion->dl_advert(ion->ctx, it->self, &up);
     ion->poller(ion->ctx, it->self, 1);
     return 0;
 }
 
-MODULE(ION_KIND_DRIVER, "devn-spin")
+MODULE(ION_KIND_DRIVER, "devn-spin", init)

@@ -12,12 +12,12 @@ static const ion_registrant_ops_t ops = {
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    struct instance *it = enter(ion, ION_REG_CONVERTER, "tst_en", "tst", "en", &ops);
-    if (it == NULL)
-        return -EEXIST;
-    *instance = it;
+    int32_t result = enter(ion, instance, ION_REG_CONVERTER, "tst_en", "tst", "en", &ops);
+    if (result < 0)
+        return result;
+    struct instance *it = *instance;
     const uint8_t ethertype[] = {0x88, 0xb5};
     return ion->reg_byte_pat(ion->ctx, it->self, 12, ethertype, 2, 0);
 }
 
-MODULE(ION_KIND_CONVERTER, "ncm-tst-en")
+MODULE(ION_KIND_CONVERTER, "ncm-tst-en", init)

@@ -28,8 +28,7 @@ static const ion_registrant_ops_t ops = {
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    *instance = enter(ion, ION_REG_FILTER_ABOVE, "keep", "en", "en", &ops);
-    return *instance == NULL ? -EEXIST : 0;
+    return enter(ion, instance, ION_REG_FILTER_ABOVE, "keep", "en", "en", &ops);
 }
 
-MODULE(ION_KIND_FILTER, "nfm-keep")
+MODULE(ION_KIND_FILTER, "nfm-keep", init)

@@ -6,9 +6,8 @@ static const ion_registrant_ops_t ops = {
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    *instance =
-        enter(ion, ION_REG_FILTER_ABOVE | ION_REG_FILTER_BELOW, "plain", NULL, NULL, &ops);
-    return *instance == NULL ? -EEXIST : 0;
+    uint32_t either = ION_REG_FILTER_ABOVE | ION_REG_FILTER_BELOW;
+    return enter(ion, instance, either, "plain", NULL, NULL, &ops);
 }
 
-MODULE(ION_KIND_FILTER, "nfm-plain")
+MODULE(ION_KIND_FILTER, "nfm-plain", init)

@@ -29,11 +29,7 @@ static const ion_registrant_ops_t ops = {
 
 static int32_t init(const ion_t *ion, ion_text_t options, void **instance) {
     (void)options;
-    struct instance *it = enter(ion, ION_REG_PRODUCER_DOWN, "order", NULL, "tst", &ops);
-    if (it == NULL)
-        return -EEXIST;
-    *instance = it;
-    return ion->reg_byte_pat(ion->ctx, it->self, 0, NULL, 0, ION_BYTE_PAT_ALL);
+    return protocol(ion, instance, "order", "tst", &ops);
 }
 
-MODULE(ION_KIND_PROTOCOL, "npm-order")
+MODULE(ION_KIND_PROTOCOL, "npm-order", init)
