@@ -53,7 +53,7 @@ enum Verb {
     NewModule {
         /// What it is
         kind: new_module::Kind,
-        /// Name after the prefix: `null` makes modules/devn-null
+        /// With or without the prefix: `null` and `devn-null` make modules/devn-null
         name: String,
     },
     /// Show the main job on real programs, in a private namespace

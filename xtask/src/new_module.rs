@@ -70,6 +70,7 @@ impl Kind {
 
 /// Makes `modules/PREFIX-NAME`, which the workspace takes in by itself.
 pub(crate) fn run(kind: Kind, name: &str) -> Outcome {
+    let name = without_prefix(kind, name);
     check_name(name)?;
     let root = workspace::root();
     let template = root.join("modules/template");
@@ -91,6 +92,12 @@ pub(crate) fn run(kind: Kind, name: &str) -> Outcome {
     Ok(())
 }
 
+/// `name` as it is after the prefix, whether it was given with it or not.
+fn without_prefix(kind: Kind, name: &str) -> &str {
+    let rest = name.strip_prefix(kind.prefix());
+    rest.and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+}
+
 fn check_name(name: &str) -> Outcome {
     let letters = name
         .bytes()
@@ -99,7 +106,7 @@ fn check_name(name: &str) -> Outcome {
         return Ok(());
     }
     Err(format!(
-        "`{name}`: a name is lower-case letters, digits and dashes, without the prefix"
+        "`{name}`: a name is lower-case letters, digits and dashes"
     ))
 }
 
@@ -174,6 +181,13 @@ mod tests {
                 assert!(!text.contains("template"), "{kind:?} {file}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_name_may_have_its_prefix() {
+        assert_eq!(without_prefix(Kind::Protocol, "npm-x"), "x");
+        assert_eq!(without_prefix(Kind::Driver, "npm-x"), "npm-x");
+        assert_eq!(without_prefix(Kind::Protocol, "npmx"), "npmx");
     }
 
     #[test]
