@@ -1,4 +1,4 @@
-//! Runs all tests and counts them.
+//! Runs all tests and counts them: units, models under loom, end to end.
 //!
 //! A test that cannot run here writes a line `skipped: NAME: WHY` on standard error and returns;
 //! with `CI=true` it fails instead.
@@ -8,12 +8,18 @@ use crate::{packages, stage, workspace};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-/// Units first, then end to end on the staged build.
+/// Crates whose atomics loom can take over, with tests called `model` to run under it.
+const MODELLED: &[&str] = &["io-net-ring"];
+
+/// Units first, then models, then end to end on the staged build.
 pub(crate) fn run(filter: Option<&str>) -> Outcome {
     packages::install()?;
     let mut total = Count::default();
     let units = ["--workspace", "--exclude", "io-net-e2e"];
     total.add(tests(&units, &[], filter)?);
+    if filter.is_none() {
+        total.add(models()?);
+    }
     let stage = stage::build(false)?;
     // Two at a time: the tests bring programs of their own that want processors too.
     let env = [("IO_NET_STAGE", stage.as_os_str())];
@@ -24,6 +30,21 @@ pub(crate) fn run(filter: Option<&str>) -> Outcome {
         &env,
     )?);
     total.report()
+}
+
+/// The models, built apart: `--cfg loom` is for every crate of a build.
+fn models() -> Outcome<Count> {
+    let dir = workspace::target_dir().join("loom");
+    let mut cargo = shell::cargo();
+    cargo
+        .current_dir(workspace::root())
+        .args(["test", "--no-fail-fast", "--lib", "--target-dir"])
+        .arg(dir);
+    for name in MODELLED {
+        cargo.args(["--package", name]);
+    }
+    cargo.args(["--", "model"]).env("RUSTFLAGS", "--cfg loom");
+    watch(&mut cargo)
 }
 
 fn tests(cargo_args: &[&str], test_args: &[&str], filter: Option<&str>) -> Outcome<Count> {
@@ -45,14 +66,14 @@ fn tests_with(
         .arg("--")
         .args(test_args)
         .args(filter)
-        .envs(env.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .envs(env.iter().copied());
     watch(&mut cargo)
 }
 
 fn watch(cargo: &mut Command) -> Outcome<Count> {
     let mut child = cargo
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| format!("cargo does not start: {e}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
