@@ -7,6 +7,8 @@
 //! | [`segment`] | the same, in shared memory | where everything lies |
 //! | [`slot`] | the same, in shared memory | one socket: its state, FIFOs' positions, options |
 //! | [`view`] | | a mapped segment, and its wake-up protocols |
+//! | [`name`] | programs and `npm-qnet`, in `<run>/name` | names of channels |
+//! | [`netmgr`] | program and `npm-qnet`, by message | questions about nodes |
 //! | [`address`] | | socket addresses |
 //! | `control` | `io-netctl` and the manager | JSON lines (feature `control`) |
 //!
@@ -42,6 +44,8 @@
 pub mod address;
 #[cfg(feature = "control")]
 pub mod control;
+pub mod name;
+pub mod netmgr;
 pub mod options;
 pub mod request;
 pub mod segment;
