@@ -1,1 +1,31 @@
 //! QNX message passing on Linux: Send, Receive, Reply.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`channel`], [`received`] | a server's side: receive, read and write, reply |
+//! | [`connection`] | a client's side: attach, send, pulse |
+//! | [`handle`] | QNX's calls over numbers: chid, coid, rcvid |
+//! | [`pulse`], [`event`], [`info`], [`timeout`], [`flags`] | QNX's structures and constants |
+//!
+//! Every call may be made from any thread. Errors are errnos: [`Error`].
+
+#![deny(unsafe_code)]
+
+pub mod channel;
+pub mod connection;
+pub mod error;
+pub mod event;
+pub mod flags;
+pub mod handle;
+pub mod info;
+pub mod pulse;
+pub mod received;
+pub mod timeout;
+
+pub use channel::{Channel, Incoming};
+pub use connection::{Connection, Reply};
+pub use error::{Error, Result};
+pub use event::Event;
+pub use info::{ClientInfo, MsgInfo};
+pub use pulse::Pulse;
+pub use received::Received;
