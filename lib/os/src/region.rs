@@ -19,6 +19,13 @@ impl Region {
         Self(map)
     }
 
+    /// The mapping, for typed views of it.
+    #[inline]
+    #[must_use]
+    pub fn map(&self) -> &SharedMap {
+        &self.0
+    }
+
     /// Bytes of the mapping, never 0.
     #[must_use]
     pub fn len(&self) -> usize {
