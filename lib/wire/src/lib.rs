@@ -40,6 +40,8 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: u8 = 58;
+    /// QNX's Qnet.
+    pub const QNET: u8 = 106;
 }
 
 #[cfg(test)]

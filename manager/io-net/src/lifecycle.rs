@@ -158,8 +158,8 @@ impl Manager {
         };
         let instance = Instance::start(&self.shared, making)?;
         self.instances.push(instance);
-        if kind == Kind::Protocol {
-            self.provide_converters(id);
+        if matches!(kind, Kind::Protocol | Kind::Converter) {
+            self.provide_converters(id, kind);
         }
         self.shared.registry().set_state(id, State::Live);
         if let Err(failure) = self.publish().and_then(|()| self.fulfil(id)) {
@@ -198,9 +198,10 @@ impl Manager {
         }
     }
 
-    /// Sees to it that the packet types that a new protocol takes are made by somebody: loads the
-    /// converter `ncm-TYPE-BELOW` where one is found.
-    fn provide_converters(&mut self, id: u64) {
+    /// Sees to it that the packet types that a new protocol or converter takes are made by somebody:
+    /// loads the converter `ncm-TYPE-BELOW` where one is found. What a converter takes may also come
+    /// from drivers that are still to be mounted, so for that nobody is warned.
+    fn provide_converters(&mut self, id: u64, taker: Kind) {
         for cell in self.types_taken_by(id) {
             let (kind, missing) = {
                 let registry = self.shared.registry();
@@ -221,6 +222,7 @@ impl Manager {
                         self.shared.log.warning(&failure);
                     }
                 }
+                None if taker == Kind::Converter => {}
                 None => self.shared.log.warning(format_args!(
                     "nothing makes {kind} packets for {}; mount a converter for them",
                     self.names_of(id).join(", ")
@@ -234,12 +236,7 @@ impl Manager {
         let own = registry
             .entries()
             .filter(|entry| entry.reg.link().id() == id);
-        let mut cells: Vec<u16> = own
-            .filter_map(|entry| match entry.node.role {
-                Role::Protocol { bottom } => Some(bottom),
-                _ => None,
-            })
-            .collect();
+        let mut cells: Vec<u16> = own.filter_map(|entry| entry.node.takes()).collect();
         cells.dedup();
         cells
     }

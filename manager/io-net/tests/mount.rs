@@ -30,6 +30,7 @@ fn modules() -> &'static Path {
             "nfm-keep",
             "nfm-plain",
             "ncm-tst-en",
+            "ncm-high-tst",
             "npm-order",
         ] {
             let built = Command::new("cc")
@@ -125,6 +126,18 @@ fn a_protocol_brings_its_converter_and_takes_it_away() {
     bench.0.unmount("order").unwrap();
     assert_eq!(bench.names(), ["en0"]);
     assert_eq!(bench.0.unmount("order").unwrap_err().errno, ENOENT);
+    bench.stop();
+}
+
+#[test]
+fn a_converter_brings_the_one_below_it() {
+    let mut bench = Bench::new(1);
+    bench.mount(Kind::Driver, "spin", "");
+    assert_eq!(bench.mount(Kind::Converter, "high-tst", ""), ["high_tst"]);
+    assert_eq!(bench.names(), ["en0", "high_tst", "tst_en"]);
+    assert_eq!(bench.0.unmount("tst_en").unwrap_err().errno, EBUSY);
+    bench.0.unmount("high_tst").unwrap();
+    assert_eq!(bench.names(), ["en0"]);
     bench.stop();
 }
 
