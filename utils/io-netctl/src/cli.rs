@@ -84,6 +84,11 @@ pub(crate) enum Command {
     Arp(Arp),
     /// Show sockets of TCP/IP
     Netstat(Netstat),
+    /// Show what Qnet knows
+    Qnet {
+        #[command(subcommand)]
+        what: Qnet,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +156,21 @@ pub(crate) struct Netstat {
     /// Counters instead
     #[arg(short = 's')]
     pub(crate) statistics: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Qnet {
+    /// Nodes that have been heard of, this one first
+    Nodes,
+    /// Interfaces that Qnet speaks on
+    Links,
+    /// Who is connected to whom
+    Connections,
+    /// Forget a node's key, so that its next one is learnt
+    Forget {
+        /// The node's full name
+        node: String,
+    },
 }
 
 #[cfg(test)]

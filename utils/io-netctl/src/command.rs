@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::front::Mounting;
 use crate::instance::{Choice, Environment, instance_of, run_dirs};
 use crate::stack::{self, Call};
-use crate::{graph, log, nicinfo, stats};
+use crate::{graph, log, nicinfo, qnet, stats};
 use io_net_proto::control::{Reply, Request};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
@@ -47,6 +47,7 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
             statistics: true, ..
         }) => statistics(cli, &choice, Some("tcpip")),
         Command::Netstat(line) => call(cli, &choice, &stack::netstat(line)),
+        Command::Qnet { what } => call(cli, &choice, &qnet::qnet(what)),
     }
 }
 

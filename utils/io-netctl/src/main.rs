@@ -11,6 +11,7 @@ mod graph;
 mod instance;
 mod log;
 mod nicinfo;
+mod qnet;
 mod stack;
 mod stats;
 mod table;
