@@ -1,0 +1,109 @@
+//! What a node is configured with.
+
+use core::time::Duration;
+
+use crate::resolve::Resolver;
+use crate::transport;
+
+/// Options and limits of a node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The transport's; its `node` is this node's name.
+    pub transport: transport::Config,
+    /// Whose rights remote users have here.
+    pub users: UserMap,
+    /// How nodes are found, in this order.
+    pub resolvers: Vec<Resolver>,
+    /// How often this node tells each LAN where it is (`auto_add`); zero: never, and what others tell
+    /// unasked is ignored.
+    pub announce: Duration,
+    /// How long one resolver may take to answer, each time it is asked.
+    pub resolve_timeout: Duration,
+    /// How many times a LAN is asked once more (`res_retries`).
+    pub resolve_retries: u32,
+    /// Most nodes known at a time, at most 65,535.
+    pub nodes_max: usize,
+    /// Most connections of local clients to remote channels.
+    pub client_conns_max: usize,
+    /// Most messages of local clients in flight.
+    pub client_sends_max: usize,
+    /// Most connections of remote clients to local channels, and of those of one node.
+    pub remote_clients_max: usize,
+    /// See `remote_clients_max`.
+    pub remote_clients_per_node_max: usize,
+    /// Most virtual threads: messages of remote clients not yet answered.
+    pub vthreads_max: usize,
+    /// Most virtual threads of one node.
+    pub vthreads_per_node_max: usize,
+    /// Most bytes of messages of one node that lie with servers here, not yet answered.
+    pub vthread_bytes_per_node_max: usize,
+    /// Bytes of a message that a remote client may send before the server asks for more.
+    pub msgsend_limit: u32,
+    /// Bytes that one KIF message carries at most; longer replies and reads take several.
+    pub chunk: u32,
+    /// Bytes waiting for a node from which on no more are read from clients until some have left.
+    pub node_queue_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            transport: transport::Config::default(),
+            users: UserMap::default(),
+            resolvers: vec![Resolver::Ndp],
+            announce: Duration::from_secs(30),
+            resolve_timeout: Duration::from_millis(500),
+            resolve_retries: 2,
+            nodes_max: 4096,
+            client_conns_max: 65_536,
+            client_sends_max: 65_536,
+            remote_clients_max: 65_536,
+            remote_clients_per_node_max: 16_384,
+            vthreads_max: 65_536,
+            vthreads_per_node_max: 16_384,
+            vthread_bytes_per_node_max: 256 << 20,
+            msgsend_limit: 1 << 20,
+            chunk: 1 << 20,
+            node_queue_bytes: 4 << 20,
+        }
+    }
+}
+
+/// The user and group of somebody who may do nothing in particular.
+pub const NOBODY: u32 = 65_534;
+
+/// Whose rights remote users have on this node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UserMap {
+    /// For remote users but root (`mapany`).
+    pub any: MapTo,
+    /// For remote root (`maproot`).
+    pub root: MapTo,
+}
+
+impl Default for UserMap {
+    fn default() -> Self {
+        let nobody = MapTo::User {
+            uid: NOBODY,
+            gid: NOBODY,
+        };
+        UserMap {
+            any: nobody,
+            root: nobody,
+        }
+    }
+}
+
+/// What a remote user becomes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapTo {
+    /// That user and group, and no others.
+    User {
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+    },
+    /// The same numbers as on the client's node, which is trusted with them.
+    Same,
+}
