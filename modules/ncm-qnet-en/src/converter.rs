@@ -1,7 +1,7 @@
 //! The registrant: frames up, packets down.
 //!
-//! On the wire, two bytes of padding follow the EtherType, so that the Qnet header begins at a
-//! multiple of four.
+//! On the wire, two bytes of padding follow the EtherType, so that what follows begins at a multiple
+//! of four. They are the protocol's: a Qnet packet begins with them.
 
 use crate::stats::Stats;
 use io_net_ddk::abi::{
@@ -10,11 +10,6 @@ use io_net_ddk::abi::{
 use io_net_ddk::prelude::*;
 use io_net_ddk::{advert, advert_name};
 use io_net_wire::ethernet::{ETHERTYPE_QNET, HEADER_LEN, Header as EthernetHeader, Mac};
-
-/// Bytes between the EtherType and the Qnet header.
-const PAD_LEN: usize = 2;
-/// Bytes before the Qnet header.
-const ENCAPSULATION_LEN: usize = HEADER_LEN + PAD_LEN;
 
 /// An `en` interface below.
 #[derive(Clone, Copy)]
@@ -75,7 +70,6 @@ impl Registrant for Converter {
         cx.dl_advert(&Advert {
             size: size_of::<Advert>() as u32,
             cell: cx.cell(),
-            mtu: below.mtu.saturating_sub(PAD_LEN as u32),
             caps: below.caps & CAP_MULTICAST,
             gso_max: 0,
             up_type: advert(advert_name(below), "qnet").up_type,
@@ -120,7 +114,7 @@ impl Converter {
             self.stats.drop_own.add(1);
             return None;
         }
-        if header.source.is_multicast() || packet.len() < ENCAPSULATION_LEN {
+        if header.source.is_multicast() {
             self.stats.drop_malformed.add(1);
             return None;
         }
@@ -128,7 +122,7 @@ impl Converter {
             self.stats.drop_no_buffer.add(1);
             return None;
         };
-        packet.pull(ENCAPSULATION_LEN);
+        packet.pull(HEADER_LEN);
         packet.set_flags(group_flag(header.dest), 0);
         packet.set_link_addr(link_addr(header.source));
         *packet.vnet_mut() = VnetHdr::default();
@@ -152,7 +146,7 @@ impl Converter {
             self.stats.drop_no_buffer.add(1);
             return None;
         };
-        let Some(room) = packet.prepend(ENCAPSULATION_LEN) else {
+        let Some(room) = packet.prepend(HEADER_LEN) else {
             self.stats.drop_headroom.add(1);
             return None;
         };
@@ -162,7 +156,6 @@ impl Converter {
             ethertype: ETHERTYPE_QNET,
         };
         header.emit(room);
-        room[HEADER_LEN..].fill(0);
         let endpoint = packet.endpoint();
         packet.set_flags(0, NPKT_UP | NPKT_LINK_ADDR);
         packet.set_way(iface.cell, endpoint, iface.iface);
