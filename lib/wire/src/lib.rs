@@ -1,4 +1,4 @@
-//! Wire formats of the hot path: Ethernet, ARP, IPv4, IPv6, ICMP, UDP, TCP, and checksums.
+//! Wire formats of the hot path: Ethernet, ARP, IPv4, IPv6, ICMP, UDP, TCP, LWL4, and checksums.
 //!
 //! Each format is a plain struct with `parse`, which takes any bytes and never panics, and `emit`, which
 //! writes the header into a slice of at least its length. Numbers are in host order. Nothing here owns
@@ -13,6 +13,7 @@ pub mod gso;
 pub mod icmpv4;
 pub mod ipv4;
 pub mod ipv6;
+pub mod lwl4;
 pub mod tcp;
 pub mod udp;
 
