@@ -5,6 +5,9 @@
 //! | [`channel`], [`received`] | a server's side: receive, read and write, reply |
 //! | [`connection`] | a client's side: attach, send, pulse |
 //! | [`handle`] | QNX's calls over numbers: chid, coid, rcvid |
+//! | [`name`], [`netmgr`] | names of channels, and of nodes |
+//! | [`resmgr`] | files by message |
+//! | `ffi` | the calls for C |
 //! | [`pulse`], [`event`], [`info`], [`timeout`], [`flags`] | QNX's structures and constants |
 //!
 //! Every call may be made from any thread. Errors are errnos: [`Error`].
@@ -13,13 +16,19 @@
 
 pub mod channel;
 pub mod connection;
+pub mod directory;
 pub mod error;
 pub mod event;
+#[allow(unsafe_code, reason = "C's side of the calls")]
+mod ffi;
 pub mod flags;
 pub mod handle;
 pub mod info;
+pub mod name;
+pub mod netmgr;
 pub mod pulse;
 pub mod received;
+pub mod resmgr;
 pub mod timeout;
 
 pub use channel::{Channel, Incoming};

@@ -210,6 +210,10 @@ int ConnectAttach(uint32_t nd, pid_t pid, int chid, unsigned index, int flags);
 int ConnectAttach_r(uint32_t nd, pid_t pid, int chid, unsigned index, int flags);
 int ConnectDetach(int coid);
 int ConnectDetach_r(int coid);
+/* Sets the flags in `mask` to `bits`; returns those before. Here no connection outlives an exec, whatever they say. */
+int ConnectFlags(pid_t pid, int coid, unsigned mask, unsigned bits);
+int ConnectFlags_r(pid_t pid, int coid, unsigned mask, unsigned bits);
+/* `pid`: 0 or this process. Returns `coid`, or the next one above it that there is. */
 int ConnectServerInfo(pid_t pid, int coid, struct _server_info *info);
 int ConnectServerInfo_r(pid_t pid, int coid, struct _server_info *info);
 int ConnectClientInfo(int scoid, struct _client_info *info, int ngroups);
@@ -226,7 +230,7 @@ long MsgSendvs_r(int coid, const iov_t *siov, size_t sparts, void *rmsg, size_t 
 long MsgSendv(int coid, const iov_t *siov, size_t sparts, const iov_t *riov, size_t rparts);
 long MsgSendv_r(int coid, const iov_t *siov, size_t sparts, const iov_t *riov, size_t rparts);
 
-/* The same, but no points of thread cancellation. */
+/* The same: no call here is a point of thread cancellation. */
 long MsgSendnc(int coid, const void *smsg, size_t sbytes, void *rmsg, size_t rbytes);
 long MsgSendnc_r(int coid, const void *smsg, size_t sbytes, void *rmsg, size_t rbytes);
 long MsgSendsvnc(int coid, const void *smsg, size_t sbytes, const iov_t *riov, size_t rparts);

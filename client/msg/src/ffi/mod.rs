@@ -1,0 +1,24 @@
+//! QNX's calls for C: what `include/sys/*.h` declares.
+//!
+//! | file | header | calls |
+//! | --- | --- | --- |
+//! | [`channel`] | `sys/neutrino.h` | channels, connections, who is at their ends |
+//! | [`send`] | `sys/neutrino.h` | MsgSend in its forms, pulses |
+//! | [`receive`] | `sys/neutrino.h` | MsgReceive, MsgReply, MsgRead, MsgWrite and theirs |
+//! | [`event`] | `sys/neutrino.h` | events and timeouts |
+//! | [`name`] | `sys/dispatch.h` | name_attach, name_open |
+//! | [`netmgr`] | `sys/netmgr.h` | node descriptors |
+//! | `convert` | | C's types to ours and back, errno |
+//!
+//! Each call translates its arguments, calls the function of [`crate::handle`] that has its name,
+//! and translates the result. A pointer that C gives is believed, as everywhere in C; a null one
+//! with a length is EFAULT.
+
+#[macro_use]
+mod convert;
+mod channel;
+mod event;
+mod name;
+mod netmgr;
+mod receive;
+mod send;

@@ -1,0 +1,3 @@
+//! Files by message.
+
+pub mod message;
