@@ -7,9 +7,11 @@
 
 mod congestion;
 mod ends;
+mod exchange;
 mod forward;
 mod idle;
 mod mount;
+mod msg;
 mod redis;
 mod series;
 mod spin;
@@ -32,6 +34,7 @@ const TESTPMD: &[Need] = &[Need::Stage, Need::Program("dpdk-testpmd"), Need::Hug
 const IPERF: &[Need] = &[Need::Stage, Need::Program("iperf3")];
 const REDIS: &[Need] = &[Need::Stage, Need::Program("redis-benchmark")];
 const PLAIN: &[Need] = &[Need::Stage];
+const PINNED: &[Need] = &[Need::Program("taskset")];
 
 const BENCHES: &[Bench] = &[
     Bench {
@@ -88,6 +91,21 @@ const BENCHES: &[Bench] = &[
         name: "idle",
         needs: PLAIN,
         run: |lab, _| idle::cost(lab),
+    },
+    Bench {
+        name: "msg_rtt_poll",
+        needs: PINNED,
+        run: |lab, _| one(msg::rtt_poll(lab)),
+    },
+    Bench {
+        name: "msg_rtt_block",
+        needs: PINNED,
+        run: |lab, _| msg::rtt_block(lab),
+    },
+    Bench {
+        name: "msg_bulk",
+        needs: PINNED,
+        run: |lab, _| one(msg::bulk(lab)),
     },
 ];
 

@@ -80,20 +80,21 @@ fn gigabits(lab: &Lab, ends: Ends<'_>, seconds: u32) -> Outcome<f64> {
         .ok_or_else(|| format!("iperf3 told no rate: {said}"))
 }
 
-/// The median round trip of one ping-pong run.
+/// The round trip of one ping-pong run.
 fn round_trip_us(lab: &Lab, ends: Ends<'_>) -> Outcome<f64> {
     let program = pingpong();
-    let mut server = lab.start(ends.server.command(&program).args(["serve", "7000"]))?;
+    let mut server = lab.start(
+        ends.server
+            .command(&program)
+            .args(["serve", "0.0.0.0:7000"]),
+    )?;
     server.wait_printed("serving", Duration::from_secs(10))?;
     let address = format!("{}:7000", ends.address);
     let mut client = ends.client.command(&program);
     let said = lab.output(client.args(["connect", &address, &ROUND_TRIPS.to_string()]))?;
-    let mean = said
-        .split_whitespace()
-        .next()
-        .and_then(|ns| ns.parse::<f64>().ok());
-    mean.map(|ns| ns / 1e3)
-        .ok_or_else(|| format!("pingpong told no time: {said}"))
+    let ns = said.trim().parse::<f64>();
+    ns.map(|ns| ns / 1e3)
+        .map_err(|_| format!("pingpong told no time: {said}"))
 }
 
 /// Keeps processor 1 from sleeping, below everything else that wants it.

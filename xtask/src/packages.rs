@@ -17,6 +17,7 @@ pub(crate) const PACKAGES: &[&str] = &[
     "libc6-dev",
     "librte-mempool-ring23",
     "librte-net-memif23",
+    "libzmq3-dev",
     "nginx-light",
     "python3",
     "redis-server",

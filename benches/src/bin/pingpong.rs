@@ -1,26 +1,31 @@
-//! A TCP ping-pong: 64 bytes there and 64 back, blocking sockets, one at a time.
+//! Messages over stream sockets: 64 bytes there and 64 back, one at a time, or 1 MiB one way.
 //!
-//! `pingpong serve PORT` answers every connection. `pingpong connect ADDR COUNT` prints the mean
-//! round trip in nanoseconds, then its median and 99th percentile. `pingpong awake CPU` keeps a
-//! processor from sleeping.
+//! `pingpong serve ADDR` answers every connection, `pingpong connect ADDR COUNT` prints the round
+//! trip in nanoseconds. `pingpong drain ADDR` reads what comes, `pingpong pour ADDR COUNT` prints the
+//! bytes a second at which it arrives there. ADDR is ADDR:PORT, or the path of a Unix socket. `pingpong
+//! awake CPU` keeps a processor from sleeping.
 #![forbid(unsafe_code)]
 
+use io_net_meter::{LARGE, SMALL};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
-use std::time::Instant;
-
-const MESSAGE: usize = 64;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        ["serve", port] => serve(port),
-        ["connect", address, count] => connect(address, count.parse().unwrap_or(10_000)),
+        ["serve", address] => accept_all(address, answer),
+        ["connect", address, count] => round_trips(address, count.parse().unwrap_or(10_000)),
+        ["drain", address] => accept_all(address, drain),
+        ["pour", address, count] => pour(address, count.parse().unwrap_or(1000)),
         ["awake", cpu] => awake(cpu.parse().unwrap_or(0)),
         _ => {
-            eprintln!("usage: pingpong serve PORT | connect ADDR:PORT COUNT | awake CPU");
+            eprintln!(
+                "usage: pingpong serve ADDR | connect ADDR COUNT | drain ADDR | pour ADDR COUNT | \
+                 awake CPU"
+            );
             return ExitCode::FAILURE;
         }
     };
@@ -33,44 +38,94 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(port: &str) -> io::Result<()> {
-    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
+/// A connected stream socket of either kind.
+trait Stream: Read + Write {
+    /// No more will be written.
+    fn finish(&self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+impl Stream for UnixStream {
+    fn finish(&self) -> io::Result<()> {
+        self.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+fn is_path(address: &str) -> bool {
+    address.contains('/')
+}
+
+fn connect(address: &str) -> io::Result<Box<dyn Stream>> {
+    if is_path(address) {
+        return Ok(Box::new(UnixStream::connect(address)?));
+    }
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+/// Accepts one connection after another, and has `serve` deal with each.
+fn accept_all(address: &str, serve: fn(&mut dyn Stream) -> io::Result<()>) -> io::Result<()> {
+    if is_path(address) {
+        let listener = UnixListener::bind(address)?;
+        println!("serving");
+        for stream in listener.incoming() {
+            serve(&mut stream?)?;
+        }
+        return Ok(());
+    }
+    let listener = TcpListener::bind(address)?;
     println!("serving");
     for stream in listener.incoming() {
         let mut stream = stream?;
         stream.set_nodelay(true)?;
-        let mut message = [0; MESSAGE];
-        while stream.read_exact(&mut message).is_ok() {
-            stream.write_all(&message)?;
-        }
+        serve(&mut stream)?;
     }
     Ok(())
 }
 
-fn connect(address: &str, count: usize) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    for _ in 0..count / 10 {
-        round_trip(&mut stream)?;
+fn answer(stream: &mut dyn Stream) -> io::Result<()> {
+    let mut message = [0; SMALL];
+    while stream.read_exact(&mut message).is_ok() {
+        stream.write_all(&message)?;
     }
-    let mut took = Vec::with_capacity(count);
-    let start = Instant::now();
-    for _ in 0..count {
-        let before = Instant::now();
-        round_trip(&mut stream)?;
-        took.push(before.elapsed().as_nanos());
-    }
-    let mean = start.elapsed().as_nanos() / count.max(1) as u128;
-    took.sort_unstable();
-    let at = |part: usize| took.get(count * part / 100).copied().unwrap_or(mean);
-    println!("{mean} {} {}", at(50), at(99));
     Ok(())
 }
 
-fn round_trip(stream: &mut TcpStream) -> io::Result<()> {
-    let mut message = [7; MESSAGE];
-    stream.write_all(&message)?;
-    stream.read_exact(&mut message)
+fn round_trips(address: &str, count: usize) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let mut message = [7; SMALL];
+    io_net_meter::round_trips(count, || {
+        stream.write_all(&message)?;
+        stream.read_exact(&mut message)
+    })
+}
+
+fn drain(stream: &mut dyn Stream) -> io::Result<()> {
+    let mut message = vec![0; LARGE];
+    while stream.read(&mut message)? > 0 {}
+    Ok(())
+}
+
+fn pour(address: &str, count: usize) -> io::Result<()> {
+    let stream = std::cell::RefCell::new(connect(address)?);
+    let message = vec![7; LARGE];
+    io_net_meter::stream(
+        count,
+        LARGE,
+        || stream.borrow_mut().write_all(&message),
+        || {
+            let mut stream = stream.borrow_mut();
+            stream.finish()?;
+            // The other side closes when it has read all.
+            stream.read(&mut [0; 1]).map(drop)
+        },
+    )
 }
 
 fn awake(cpu: usize) -> io::Result<()> {
