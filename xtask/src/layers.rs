@@ -65,7 +65,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         of: "benches",
-        may: &["lib/", "client/", "tests/"],
+        may: &["lib/", "client/", "tests/", "benches/"],
     },
     Rule {
         of: "xtask",
