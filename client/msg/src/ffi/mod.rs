@@ -8,6 +8,7 @@
 //! | [`event`] | `sys/neutrino.h` | events and timeouts |
 //! | [`name`] | `sys/dispatch.h` | name_attach, name_open |
 //! | [`netmgr`] | `sys/netmgr.h` | node descriptors |
+//! | [`msgio`] | `sys/msgio.h` | files by message, the client's side |
 //! | `convert` | | C's types to ours and back, errno |
 //!
 //! Each call translates its arguments, calls the function of [`crate::handle`] that has its name,
@@ -18,6 +19,7 @@
 mod convert;
 mod channel;
 mod event;
+mod msgio;
 mod name;
 mod netmgr;
 mod receive;
