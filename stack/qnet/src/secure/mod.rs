@@ -3,9 +3,17 @@
 //! Nodes prove who they are by a Noise XX handshake, and are trusted by a list or on first use. The
 //! frames of a session are then enciphered, or only authenticated, one by one.
 
+mod keys;
+mod noise;
+mod rng;
+
 use std::collections::HashMap;
 
 use crate::transport::Node;
+
+pub(crate) use keys::{SessionKeys, TAG_LEN};
+pub(crate) use noise::{Forged, Noise};
+pub(crate) use rng::Rng;
 
 /// A node's public key (X25519).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +34,13 @@ impl core::fmt::Debug for PublicKey {
 /// A node's secret key (X25519); any 32 random bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(pub [u8; 32]);
+
+impl SecretKey {
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        noise::public_key(self)
+    }
+}
 
 impl core::fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -75,4 +90,53 @@ pub struct KnownNodes {
     pub policy: TrustPolicy,
     /// Their keys.
     pub keys: HashMap<Node, PublicKey>,
+}
+
+/// Whether a node may come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Its key is the one that is known.
+    Known,
+    /// It was met for the first time.
+    Pinned,
+    /// It is not known, and strangers are refused.
+    NotAllowed,
+    /// Its key is not the one that is known.
+    KeyChanged,
+}
+
+impl KnownNodes {
+    /// Judges a node that has proved to hold `key`, and pins the key where the policy says so.
+    pub(crate) fn judge(&mut self, node: &Node, key: PublicKey) -> Verdict {
+        match self.keys.get(node) {
+            Some(known) if *known == key => Verdict::Known,
+            Some(_) => Verdict::KeyChanged,
+            None if self.policy == TrustPolicy::AllowList => Verdict::NotAllowed,
+            None => {
+                self.keys.insert(node.clone(), key);
+                Verdict::Pinned
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_use_pins_and_a_list_does_not_grow() {
+        let node = Node {
+            name: "lab2".into(),
+            domain: String::new(),
+        };
+        let (key, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let mut known = KnownNodes::default();
+        assert_eq!(known.judge(&node, key), Verdict::Pinned);
+        assert_eq!(known.judge(&node, key), Verdict::Known);
+        assert_eq!(known.judge(&node, other), Verdict::KeyChanged);
+        known.policy = TrustPolicy::AllowList;
+        assert_eq!(known.judge(&node, key), Verdict::Known);
+        assert_eq!(known.judge(&Node::default(), key), Verdict::NotAllowed);
+    }
 }
