@@ -1,5 +1,4 @@
-//! A server and a client, each on a processor of its own or both on one, and the figure that the
-//! client prints.
+//! A server and a client, and the figure that the client prints.
 
 use crate::series::Run;
 use crate::waited::Waited;
@@ -21,18 +20,20 @@ pub(crate) enum Cores {
     Apart,
     /// The same one.
     Together,
+    /// Where the kernel puts them.
+    Any,
 }
 
 impl Cores {
     /// `command` on the server's processor (1) or the client's (0).
     fn pin(self, command: &Command, server: bool) -> Command {
-        let cpu = if server && self == Self::Apart {
-            "1"
-        } else {
-            "0"
+        let cpus = match self {
+            Self::Apart if server => "1",
+            Self::Apart | Self::Together => "0",
+            Self::Any => "0-1",
         };
         let mut pinned = Command::new("taskset");
-        pinned.args(["-c", cpu]).arg(command.get_program());
+        pinned.args(["-c", cpus]).arg(command.get_program());
         pinned.args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
@@ -55,19 +56,14 @@ pub(crate) fn peer(name: &str) -> Command {
     Command::new(PathBuf::from(std::env::var_os("IO_NET_PEERS").unwrap_or_default()).join(name))
 }
 
-/// Starts a server, and returns it with the words that it printed after `serving`.
+/// Starts a server and waits until it serves.
 ///
 /// # Errors
 /// It ends.
-pub(crate) fn serve(lab: &Lab, cores: Cores, server: &Command) -> Outcome<(Program, Vec<String>)> {
+pub(crate) fn serve(lab: &Lab, cores: Cores, server: &Command) -> Outcome<Program> {
     let mut server = lab.start(&mut cores.pin(server, true))?;
     server.wait_printed("serving", Duration::from_secs(10))?;
-    server.wait_printed("\n", Duration::from_secs(10))?;
-    let said = server.printed();
-    let line = said.lines().find_map(|line| line.strip_prefix("serving"));
-    let words = line.unwrap_or_default().split_whitespace();
-    let words = words.map(str::to_owned).collect();
-    Ok((server, words))
+    Ok(server)
 }
 
 /// Runs `client` against `server` to its end; the run's value is what it printed.
@@ -90,6 +86,6 @@ pub(crate) fn measure(lab: &Lab, cores: Cores, server: &Program, client: &Comman
         .map_err(|_| format!("no figure: {said}"))?;
     Ok(match cores {
         Cores::Apart => Run { value, waited },
-        Cores::Together => Run::of(value),
+        Cores::Together | Cores::Any => Run::of(value),
     })
 }

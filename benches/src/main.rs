@@ -12,6 +12,8 @@ mod forward;
 mod idle;
 mod mount;
 mod msg;
+mod nodes;
+mod qnet;
 mod redis;
 mod series;
 mod spin;
@@ -106,6 +108,36 @@ const BENCHES: &[Bench] = &[
         name: "msg_bulk",
         needs: PINNED,
         run: |lab, _| one(msg::bulk(lab)),
+    },
+    Bench {
+        name: "qnet_rtt_veth",
+        needs: PLAIN,
+        run: qnet::rtt_veth,
+    },
+    Bench {
+        name: "qnet_rtt_pipe",
+        needs: PLAIN,
+        run: |lab, name| one(qnet::rtt_pipe(lab, name)),
+    },
+    Bench {
+        name: "qnet_bulk_veth",
+        needs: PLAIN,
+        run: |lab, name| one(qnet::bulk(lab, name, |lab, then| nodes::veth(lab, then))),
+    },
+    Bench {
+        name: "qnet_bulk_pipe",
+        needs: PLAIN,
+        run: |lab, name| one(qnet::bulk(lab, name, |lab, then| nodes::pipe(lab, then))),
+    },
+    Bench {
+        name: "qnet_loadbalance",
+        needs: PLAIN,
+        run: |lab, _| one(qnet::loadbalance(lab)),
+    },
+    Bench {
+        name: "qnet_failover",
+        needs: PLAIN,
+        run: |lab, _| one(qnet::failover(lab)),
     },
 ];
 

@@ -27,7 +27,7 @@ pub(crate) fn rtt_poll(lab: &Lab) -> Outcome<Value> {
         unit: "us",
     };
     comparison.alternate(
-        || ours(lab, Cores::Apart, "poll", "rtt", POLLED).map(micros),
+        || ours(lab, Cores::Apart, "poll", &["rtt", "bench", POLLED]).map(micros),
         || iceoryx2(lab).map(micros),
     )
 }
@@ -42,7 +42,7 @@ pub(crate) fn rtt_block(lab: &Lab) -> Outcome<Vec<Value>> {
         peer,
         unit: "us",
     };
-    let ours = || ours(lab, Cores::Together, "block", "rtt", SLEPT).map(micros);
+    let ours = || ours(lab, Cores::Together, "block", &["rtt", "bench", SLEPT]).map(micros);
     Ok(vec![
         comparison("futex").alternate(ours, || futex(lab).map(micros))?,
         comparison("Unix socket").alternate(ours, || {
@@ -62,38 +62,38 @@ pub(crate) fn bulk(lab: &Lab) -> Outcome<Value> {
         unit: "GB/s",
     };
     comparison.alternate(
-        || ours(lab, Cores::Apart, "block", "bulk", LARGE).map(gigabytes),
+        || ours(lab, Cores::Apart, "block", &["bulk", "bench", LARGE, "1"]).map(gigabytes),
         || unix(lab, Cores::Apart, ["drain", "pour", LARGE]).map(gigabytes),
     )
 }
 
-fn micros(run: Run) -> Run {
+pub(crate) fn micros(run: Run) -> Run {
     Run {
         value: run.value / 1e3,
         ..run
     }
 }
 
-fn gigabytes(run: Run) -> Run {
+pub(crate) fn gigabytes(run: Run) -> Run {
     Run {
         value: run.value / 1e9,
         ..run
     }
 }
 
-fn ours(lab: &Lab, cores: Cores, how: &str, what: &str, count: &str) -> Outcome<Run> {
+fn ours(lab: &Lab, cores: Cores, how: &str, what: &[&str]) -> Outcome<Run> {
     let msg = || {
         let mut command = program("msg");
         command.env("SOCK", lab.dir());
         command
     };
-    let (server, place) = serve(lab, cores, msg().args(["serve", how]))?;
-    measure(lab, cores, &server, msg().arg(what).args(place).arg(count))
+    let server = serve(lab, cores, msg().args(["serve", how]))?;
+    measure(lab, cores, &server, msg().args(what))
 }
 
 fn iceoryx2(lab: &Lab) -> Outcome<Run> {
     let dir = lab.dir();
-    let (server, _) = serve(
+    let server = serve(
         lab,
         Cores::Apart,
         peer("peer-iceoryx2").arg("serve").arg(dir),
@@ -121,6 +121,6 @@ fn pair(lab: &Lab, cores: Cores, name: &str, words: [&str; 3]) -> Outcome<Run> {
         command.arg(verb).arg(&file);
         command
     };
-    let (server, _) = serve(lab, cores, &command(serves))?;
+    let server = serve(lab, cores, &command(serves))?;
     measure(lab, cores, &server, command(asks).arg(count))
 }

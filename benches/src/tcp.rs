@@ -98,7 +98,7 @@ fn round_trip_us(lab: &Lab, ends: Ends<'_>) -> Outcome<f64> {
 }
 
 /// Keeps processor 1 from sleeping, below everything else that wants it.
-fn keep_awake(lab: &Lab) -> Outcome<Program> {
+pub(crate) fn keep_awake(lab: &Lab) -> Outcome<Program> {
     lab.start(
         Command::new("chrt")
             .args(["--idle", "0"])

@@ -36,26 +36,13 @@ pub fn round_trips<E>(count: usize, mut trip: impl FnMut() -> Result<(), E>) -> 
     Ok(())
 }
 
-/// Makes `count` messages of `size` bytes after a tenth as many that are not counted; `finish` waits
-/// until the last has arrived. Prints bytes a second.
+/// Prints the bytes a second at which `run` moves `bytes`.
 ///
 /// # Errors
-/// The first that `send` or `finish` returns.
-pub fn stream<E>(
-    count: usize,
-    size: usize,
-    mut send: impl FnMut() -> Result<(), E>,
-    finish: impl FnOnce() -> Result<(), E>,
-) -> Result<(), E> {
-    for _ in 0..count / 10 {
-        send()?;
-    }
+/// What `run` returns.
+pub fn rate<E>(bytes: usize, run: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
     let start = Instant::now();
-    for _ in 0..count {
-        send()?;
-    }
-    finish()?;
-    let rate = (count * size) as f64 / start.elapsed().as_secs_f64();
-    println!("{rate:.0}");
+    run()?;
+    println!("{:.0}", bytes as f64 / start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -113,19 +113,19 @@ fn drain(stream: &mut dyn Stream) -> io::Result<()> {
 }
 
 fn pour(address: &str, count: usize) -> io::Result<()> {
-    let stream = std::cell::RefCell::new(connect(address)?);
+    let mut stream = connect(address)?;
     let message = vec![7; LARGE];
-    io_net_meter::stream(
-        count,
-        LARGE,
-        || stream.borrow_mut().write_all(&message),
-        || {
-            let mut stream = stream.borrow_mut();
-            stream.finish()?;
-            // The other side closes when it has read all.
-            stream.read(&mut [0; 1]).map(drop)
-        },
-    )
+    for _ in 0..count / 10 {
+        stream.write_all(&message)?;
+    }
+    io_net_meter::rate(count * LARGE, || {
+        for _ in 0..count {
+            stream.write_all(&message)?;
+        }
+        stream.finish()?;
+        // The other side closes when it has read all.
+        stream.read(&mut [0; 1]).map(drop)
+    })
 }
 
 fn awake(cpu: usize) -> io::Result<()> {
