@@ -11,6 +11,8 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     /// Input or output error.
     pub const EIO: i32 = 5;
+    /// No such device or address: it has gone.
+    pub const ENXIO: i32 = 6;
     /// Try again.
     pub const EAGAIN: i32 = 11;
     /// Out of memory or of a bounded table.
@@ -23,8 +25,18 @@ pub mod errno {
     pub const ENODEV: i32 = 19;
     /// Invalid argument.
     pub const EINVAL: i32 = 22;
+    /// Message too long.
+    pub const EMSGSIZE: i32 = 90;
+    /// The protocol has no such option.
+    pub const ENOPROTOOPT: i32 = 92;
     /// Not supported.
     pub const EOPNOTSUPP: i32 = 95;
+    /// No such address family.
+    pub const EAFNOSUPPORT: i32 = 97;
+    /// The network is down.
+    pub const ENETDOWN: i32 = 100;
+    /// No room in a queue.
+    pub const ENOBUFS: i32 = 105;
 }
 
 /// An errno, and a sentence that says what failed, why, and what to do.

@@ -12,6 +12,7 @@
 
 pub mod conformance;
 pub mod frames;
+pub mod namespace;
 
 mod current;
 mod kit;

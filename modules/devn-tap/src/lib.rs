@@ -9,7 +9,6 @@
 //! | `device` | opening and configuring the TAP device; control thread |
 //! | `adaptor` | the registrant: events, adverts, devctl; home worker |
 //! | `rx`, `tx` | bursts from and to the device; home worker |
-//! | `vnet` | the header before each frame |
 #![deny(unsafe_code)]
 
 mod adaptor;
@@ -17,7 +16,6 @@ mod device;
 mod options;
 mod rx;
 mod tx;
-mod vnet;
 
 use adaptor::Adaptor;
 use device::Device;

@@ -4,10 +4,9 @@
 //! it a large one for what is longer. A small frame thus costs no large buffer and no copy; a long
 //! one has its first [`FIRST`] bytes copied in front of the rest.
 
-use crate::vnet;
 use io_net_ddk::abi::NPKT_PROMISC;
 use io_net_ddk::prelude::*;
-use io_net_ddk::{NicCounters, Tally, rx_flags};
+use io_net_ddk::{NicCounters, Tally, rx_flags, vnet};
 use io_net_os::tun::{Tap, VNET_SIZE};
 use std::io::{ErrorKind, IoSliceMut};
 

@@ -1,10 +1,9 @@
 //! Bursts to the device: one write a packet, whatever its size. Home worker.
 
-use crate::vnet;
 use io_net_ddk::abi::NPKT_MSG;
 use io_net_ddk::pktbuf::SharedPacket;
 use io_net_ddk::prelude::*;
-use io_net_ddk::{NicCounters, Tally, errno};
+use io_net_ddk::{NicCounters, Tally, errno, vnet};
 use io_net_os::tun::Tap;
 use std::io::{self, ErrorKind, IoSlice};
 

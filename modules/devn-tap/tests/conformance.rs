@@ -1,19 +1,17 @@
 //! The built driver against what io-net expects of every module.
 
-mod namespace;
-
-use io_net_testkit::{built_module, conformance};
+use io_net_testkit::{built_module, conformance, namespace};
 
 #[test]
 fn it_conforms() {
-    namespace::run("it_conforms", || {
+    namespace::run("devn-tap", "it_conforms", || {
         conformance::run(built_module("devn-tap"), "name=t0,up");
     });
 }
 
 #[test]
 fn it_conforms_with_several_queues() {
-    namespace::run("it_conforms_with_several_queues", || {
+    namespace::run("devn-tap", "it_conforms_with_several_queues", || {
         conformance::run(
             built_module("devn-tap"),
             "name=t1,queues=3,addr=10.9.0.1/24",

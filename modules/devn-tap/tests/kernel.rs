@@ -1,7 +1,5 @@
 //! The built driver over a real TAP device, with the kernel at its other end.
 
-mod namespace;
-
 use io_net_ddk::abi::{
     ADVERT_LINK_UP, CAP_CSUM, CAP_TSO4, DEVCTL_GET_STATS, DEVCTL_LINK_STATE, DEVCTL_PROMISCUOUS,
     GSO_NONE, GSO_TCPV4, NPKT_BCAST, NPKT_UP, VNET_NEEDS_CSUM, VnetHdr,
@@ -9,7 +7,7 @@ use io_net_ddk::abi::{
 use io_net_ddk::errno;
 use io_net_ddk::pktbuf::{Packet, SharedPacket};
 use io_net_testkit::frames::{ethernet, ipv4, udp};
-use io_net_testkit::{Kit, Sent, built_module};
+use io_net_testkit::{Kit, Sent, built_module, namespace};
 use std::net::UdpSocket;
 use std::process::Command;
 
@@ -69,7 +67,7 @@ fn kernel_mac() -> [u8; 6] {
 
 #[test]
 fn frames_cross_both_ways() {
-    namespace::run("frames_cross_both_ways", || {
+    namespace::run("devn-tap", "frames_cross_both_ways", || {
         let mut kit = start("");
         let advert = kit.adverts()[0];
         assert_eq!(advert.mac[..6], OURS);
@@ -138,7 +136,7 @@ fn across_a_bridge(packet: impl FnOnce(&Kit) -> Packet) -> SharedPacket {
 
 #[test]
 fn a_tag_beside_the_frame_goes_into_it() {
-    namespace::run("a_tag_beside_the_frame_goes_into_it", || {
+    namespace::run("devn-tap", "a_tag_beside_the_frame_goes_into_it", || {
         let frame = ethernet([0xff; 6], OURS, 0x88b5, &[7; 100]);
         let got = across_a_bridge(|kit| {
             let mut packet = kit.packet(&frame).unwrap();
@@ -152,7 +150,7 @@ fn a_tag_beside_the_frame_goes_into_it() {
 
 #[test]
 fn a_super_segment_crosses_whole() {
-    namespace::run("a_super_segment_crosses_whole", || {
+    namespace::run("devn-tap", "a_super_segment_crosses_whole", || {
         let segment = [
             &[0; 12][..],
             &[0x80, 0x10, 0xff, 0xff],
@@ -181,41 +179,45 @@ fn a_super_segment_crosses_whole() {
 
 #[test]
 fn an_unfinished_checksum_is_finished_by_the_kernel() {
-    namespace::run("an_unfinished_checksum_is_finished_by_the_kernel", || {
-        let mut kit = start("");
-        let socket = UdpSocket::bind("10.0.0.2:9").unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let frame = ethernet(kernel_mac(), OURS, 0x0800, &ipv4(17, &udp(7, 9, b"sum")));
-        let with = |vnet: VnetHdr, sum: [u8; 2]| {
-            let mut packet = kit.packet(&frame).unwrap();
-            packet.data_mut()[40..42].copy_from_slice(&sum);
-            *packet.vnet_mut() = vnet;
-            packet
-        };
-        let needs = VnetHdr {
-            flags: VNET_NEEDS_CSUM,
-            gso_type: GSO_NONE,
-            csum_start: 34,
-            csum_offset: 6,
-            ..VnetHdr::default()
-        };
-        // The first says what is missing; the second is plain, and its sum is wrong.
-        let packets = vec![
-            with(needs, [0x14, 0x20]),
-            with(VnetHdr::default(), [0x14, 0x20]),
-        ];
-        kit.rx_down(0, 0, packets);
-        let mut buffer = [0; 100];
-        let len = socket.recv(&mut buffer).unwrap();
-        assert_eq!(&buffer[..len], b"sum");
-        assert!(socket.recv(&mut buffer).is_err());
-        kit.stop().unwrap();
-    });
+    namespace::run(
+        "devn-tap",
+        "an_unfinished_checksum_is_finished_by_the_kernel",
+        || {
+            let mut kit = start("");
+            let socket = UdpSocket::bind("10.0.0.2:9").unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let frame = ethernet(kernel_mac(), OURS, 0x0800, &ipv4(17, &udp(7, 9, b"sum")));
+            let with = |vnet: VnetHdr, sum: [u8; 2]| {
+                let mut packet = kit.packet(&frame).unwrap();
+                packet.data_mut()[40..42].copy_from_slice(&sum);
+                *packet.vnet_mut() = vnet;
+                packet
+            };
+            let needs = VnetHdr {
+                flags: VNET_NEEDS_CSUM,
+                gso_type: GSO_NONE,
+                csum_start: 34,
+                csum_offset: 6,
+                ..VnetHdr::default()
+            };
+            // The first says what is missing; the second is plain, and its sum is wrong.
+            let packets = vec![
+                with(needs, [0x14, 0x20]),
+                with(VnetHdr::default(), [0x14, 0x20]),
+            ];
+            kit.rx_down(0, 0, packets);
+            let mut buffer = [0; 100];
+            let len = socket.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..len], b"sum");
+            assert!(socket.recv(&mut buffer).is_err());
+            kit.stop().unwrap();
+        },
+    );
 }
 
 #[test]
 fn what_comes_up_is_marked() {
-    namespace::run("what_comes_up_is_marked", || {
+    namespace::run("devn-tap", "what_comes_up_is_marked", || {
         let mut kit = start("");
         let socket = UdpSocket::bind("10.0.0.2:9").unwrap();
         socket.set_broadcast(true).unwrap();
@@ -259,7 +261,7 @@ fn what_comes_up_is_marked() {
 
 #[test]
 fn a_long_frame_is_one_packet() {
-    namespace::run("a_long_frame_is_one_packet", || {
+    namespace::run("devn-tap", "a_long_frame_is_one_packet", || {
         let mut kit = start(",mtu=65521");
         let socket = UdpSocket::bind("10.0.0.2:9").unwrap();
         for len in [1622, 1623, 3000, 65_493] {
@@ -278,7 +280,7 @@ fn a_long_frame_is_one_packet() {
 
 #[test]
 fn losses_have_names() {
-    namespace::run("losses_have_names", || {
+    namespace::run("devn-tap", "losses_have_names", || {
         let mut kit = start(",queues=2");
         let frame = ethernet(kernel_mac(), OURS, 0x0800, &ipv4(17, &udp(7, 9, b"x")));
         ip(&["link", "set", "t0", "down"]);
@@ -323,7 +325,7 @@ fn losses_have_names() {
 #[test]
 fn a_name_in_use_is_refused_and_a_persistent_device_stays() {
     let name = "a_name_in_use_is_refused_and_a_persistent_device_stays";
-    namespace::run(name, || {
+    namespace::run("devn-tap", name, || {
         let kit = start(",persist");
         let again = Kit::start(built_module("devn-tap"), "name=t0")
             .err()

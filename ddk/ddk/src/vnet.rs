@@ -1,11 +1,14 @@
-//! The header before each frame: `virtio_net_hdr` in native byte order (Virtio 1.2, 5.1.6).
+//! The header that the Linux kernel puts before each frame of a TAP device or an `AF_PACKET` socket:
+//! `virtio_net_hdr` in native byte order (Virtio 1.2, 5.1.6).
 
-use io_net_ddk::abi::{GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, VNET_NEEDS_CSUM, VnetHdr};
-use io_net_ddk::vnet_is_sound;
-use io_net_os::tun::VNET_SIZE;
+use crate::vnet_is_sound;
+use io_net_abi::{GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, VNET_NEEDS_CSUM, VnetHdr};
+
+/// Bytes of a header.
+pub const SIZE: usize = size_of::<VnetHdr>();
 
 /// A header's bytes.
-pub(crate) type Bytes = [u8; VNET_SIZE];
+pub type Bytes = [u8; SIZE];
 
 /// Bytes of a UDP header.
 const UDP_HEADER: u16 = 8;
@@ -17,7 +20,7 @@ const TCP_OFFSET: usize = 12;
 /// The kernel gives the bytes that lay together as `hdr_len` of a super-segment, which may be more
 /// than its headers; here it becomes their true length.
 #[inline]
-pub(crate) fn parse(bytes: &Bytes, frame: &[u8]) -> Option<VnetHdr> {
+pub fn parse(bytes: &Bytes, frame: &[u8]) -> Option<VnetHdr> {
     let [flags, gso_type, ..] = *bytes;
     let field = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
     let mut vnet = VnetHdr {
@@ -47,19 +50,29 @@ fn header_len(vnet: &VnetHdr, frame: &[u8]) -> Option<u16> {
     vnet.csum_start.checked_add(transport)
 }
 
-/// The header of a frame that grew by `shift` bytes before its offsets. Those that mean nothing
-/// are 0: the kernel refuses a header length that is shorter than Ethernet's.
+/// The metadata of a frame that grew by `shift` bytes before its offsets. Those that mean nothing
+/// become 0.
 #[inline]
-pub(crate) fn format(vnet: &VnetHdr, shift: u16) -> Bytes {
-    let shifted = |meant: bool, offset: u16| match meant {
+pub fn shifted(vnet: &VnetHdr, shift: u16) -> VnetHdr {
+    let moved = |meant: bool, offset: u16| match meant {
         true => offset.saturating_add(shift),
         false => 0,
     };
-    let hdr_len = shifted(vnet.gso_type != GSO_NONE, vnet.hdr_len);
-    let csum_start = shifted(vnet.flags & VNET_NEEDS_CSUM != 0, vnet.csum_start);
-    let [h0, h1] = hdr_len.to_ne_bytes();
+    VnetHdr {
+        hdr_len: moved(vnet.gso_type != GSO_NONE, vnet.hdr_len),
+        csum_start: moved(vnet.flags & VNET_NEEDS_CSUM != 0, vnet.csum_start),
+        ..*vnet
+    }
+}
+
+/// The header of a frame that grew by `shift` bytes, as in [`shifted`]: the kernel refuses a header
+/// length that is shorter than Ethernet's.
+#[inline]
+pub fn format(vnet: &VnetHdr, shift: u16) -> Bytes {
+    let vnet = shifted(vnet, shift);
+    let [h0, h1] = vnet.hdr_len.to_ne_bytes();
     let [g0, g1] = vnet.gso_size.to_ne_bytes();
-    let [s0, s1] = csum_start.to_ne_bytes();
+    let [s0, s1] = vnet.csum_start.to_ne_bytes();
     let [o0, o1] = vnet.csum_offset.to_ne_bytes();
     [vnet.flags, vnet.gso_type, h0, h1, g0, g1, s0, s1, o0, o1]
 }
@@ -67,7 +80,7 @@ pub(crate) fn format(vnet: &VnetHdr, shift: u16) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use io_net_ddk::abi::GSO_UDP_L4;
+    use io_net_abi::GSO_UDP_L4;
 
     fn segment() -> VnetHdr {
         VnetHdr {
@@ -143,6 +156,6 @@ mod tests {
     fn a_tag_shifts_the_offsets() {
         let shifted = parse(&format(&segment(), 4), &[0x80; 3000]).unwrap();
         assert_eq!((shifted.csum_start, shifted.hdr_len), (38, 70));
-        assert_eq!(format(&VnetHdr::default(), 4), [0; VNET_SIZE]);
+        assert_eq!(format(&VnetHdr::default(), 4), [0; SIZE]);
     }
 }

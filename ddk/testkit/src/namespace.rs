@@ -1,14 +1,19 @@
 //! Tests in a network namespace of their own: the test program starts itself again inside one.
 
+use crate::built_module;
 use std::process::Command;
 
 /// Says that the program runs inside already.
-const INSIDE: &str = "DEVN_TAP_TEST_INSIDE";
+const INSIDE: &str = "IO_NET_TEST_INSIDE";
 
-/// Runs `body`, which is the body of the test called `name`, in a private network namespace.
+/// Runs `body`, which is the body of the test called `name`, in a private network namespace, with
+/// `module` built.
 ///
 /// Where the system lets nobody make one, the test is skipped with the reason, unless `CI` is set.
-pub(crate) fn run(name: &str, body: impl FnOnce()) {
+///
+/// # Panics
+/// The body has failed inside, or `CI` is set and there are no namespaces.
+pub fn run(module: &str, name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -20,7 +25,7 @@ pub(crate) fn run(name: &str, body: impl FnOnce()) {
         println!("skipped: this system allows no user namespaces (unshare --net --user)");
         return;
     }
-    let module = io_net_testkit::built_module("devn-tap");
+    let module = built_module(module);
     let modules = module.parent().expect("a module lies in a directory");
     let program = std::env::current_exe().expect("the test's own path");
     let output = Command::new("unshare")
