@@ -1,41 +1,47 @@
-//! A driver that counts packets, to start from.
+//! `devn-packet`: an interface over an existing interface of the Linux kernel, by `AF_PACKET`.
+//!
+//! Frames cross with virtio-net headers, so checksums and segmentation pass either way undone: a
+//! 64 KiB TCP segment is one packet. Short frames come by a ring in shared memory with no system
+//! call, long ones by one call each that copies them to their place; a burst is sent by one call.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `options` | the options, checked |
+//! | `device` | the interface and the sockets on it; opened on any thread |
+//! | `adaptor` | the registrant: events, adverts, devctl; home worker |
+//! | `rx`, `tx` | bursts from and to the interface; home worker |
 #![deny(unsafe_code)]
 
+mod adaptor;
+mod device;
+mod options;
+mod rx;
+mod tx;
+
+use adaptor::Adaptor;
+use device::Device;
 use io_net_ddk::prelude::*;
+use io_net_ddk::{flag, mac, number, text};
+use options::PacketOptions;
 
-/// One place in the graph. io-net calls it from one thread.
-struct Counting {
-    up: Counter,
-    down: Counter,
-}
-
-impl Registrant for Counting {
-    fn rx_up(&mut self, burst: Burst, cx: &Cx) {
-        self.up.add(burst.len() as u64);
-        cx.tx_up(burst);
-    }
-
-    fn rx_down(&mut self, burst: Burst, _cx: &Cx) {
-        self.down.add(burst.len() as u64);
-        // Dropping a burst releases its packets.
-        drop(burst);
-    }
-}
-
-/// Makes an instance. Where it fails, io-net shows the text and takes back what was registered.
 fn init(init: &mut Init) -> Result<(), Failure> {
-    init.register(Place::driver(c"en", c"en"), |cx| {
-        Ok(Counting {
-            up: cx.counter(c"up"),
-            down: cx.counter(c"down"),
-        })
-    })
+    let options = PacketOptions::parse(init.options())?;
+    let device = Device::open(&options)?;
+    let place = Place::driver(c"en", c"en");
+    init.register(place, |cx| Adaptor::new(options, device, cx))
 }
 
 io_net_ddk::module! {
     kind: io_net_ddk::abi::KIND_DRIVER,
     name: c"devn-packet",
-    summary: c"Counts packets",
-    options: [],
+    summary: c"An interface over an existing interface of the kernel, by AF_PACKET.",
+    options: [
+        text(c"if", false, c"the kernel's interface, such as eth0; needed"),
+        mac(c"mac", c"address of io-net's interface (default: the interface's own)"),
+        number(c"mtu", c"largest packet, 68 or more (default, and at most: the interface's)"),
+        number(c"queues", c"sockets among which flows are spread, 1 to 16 (default 1)"),
+        flag(c"promiscuous", c"take frames for any address, as nfm-bridge needs"),
+        flag(c"bypass", c"send past the kernel's queueing discipline and traffic control"),
+    ],
     init: init,
 }

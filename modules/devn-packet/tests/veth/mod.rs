@@ -1,0 +1,27 @@
+//! A pair of the kernel's interfaces in a network namespace: `va` for the driver, `vb` for the kernel.
+
+use io_net_testkit::namespace;
+use std::process::Command;
+
+/// Runs `body`, the body of the test called `name`, with the pair up and vb at 10.0.0.2/24.
+pub(crate) fn run(name: &str, body: impl FnOnce()) {
+    namespace::run("devn-packet", name, || {
+        make();
+        body();
+    });
+}
+
+/// Makes the pair.
+pub(crate) fn make() {
+    ip("link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b");
+    ip("link set lo up");
+    ip("link set va up");
+    ip("link set vb up");
+    ip("addr add 10.0.0.2/24 dev vb");
+}
+
+/// Runs `ip` with `line`, words separated by spaces.
+pub(crate) fn ip(line: &str) {
+    let status = Command::new("ip").args(line.split_whitespace()).status();
+    assert!(status.is_ok_and(|status| status.success()), "ip {line}");
+}
