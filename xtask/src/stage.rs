@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! bin/            io-net, io-net-run, io-netctl and its other names (mount, nicinfo, ...)
+//! lib/            libio-net-msg.so, which programs link
 //! lib/io-net/     modules as the user types them (devn-tap.so), libio_net_preload.so
 //! include/io_net/ ddk.h
+//! include/        headers of message passing (sys/neutrino.h, ...)
 //! share/man/      manual pages
 //! ```
 
@@ -16,6 +18,9 @@ const SHIPPED: &[&str] = &["manager/", "modules/", "client/", "utils/"];
 
 /// What a module's name begins with; the template has none and is not staged.
 const PREFIXES: &[&str] = &["devn-", "nfm-", "ncm-", "npm-"];
+
+/// The library that programs link, as cargo calls it, and as it is called for `-l`.
+const LINKED: (&str, &str) = ("io_net_msg", "libio-net-msg.so");
 
 /// Names under which io-netctl is called directly.
 const FRONT_ENDS: &[&str] = &["mount", "umount", "nicinfo", "mount.io-net"];
@@ -67,9 +72,10 @@ fn lay_out(packages: &[Package], built: &Path, stage: &Path) -> Outcome {
             shell::copy(&built.join(program), &bin.join(program))?;
         }
         if let Some(name) = &package.cdylib
-            && let Some(as_typed) = library_name(&package.dir, name)
+            && let Some(place) = library_place(&package.dir, name)
         {
-            shell::copy(&built.join(format!("lib{name}.so")), &lib.join(as_typed))?;
+            let to = stage.join("lib").join(place);
+            shell::copy(&built.join(format!("lib{name}.so")), &to)?;
         }
     }
     front_ends(&bin)?;
@@ -78,18 +84,39 @@ fn lay_out(packages: &[Package], built: &Path, stage: &Path) -> Outcome {
         &root.join("ddk/abi/include/io_net/ddk.h"),
         &include.join("ddk.h"),
     )?;
+    headers(&root.join("client/msg/include"), &stage.join("include"))?;
     manual(&root.join("docs/man"), &stage.join("share/man"))
 }
 
-/// The name of a shared object in the stage, or nothing where it is not shipped.
-fn library_name(dir: &str, cdylib: &str) -> Option<String> {
-    match dir.strip_prefix("modules/") {
-        None => Some(format!("lib{cdylib}.so")),
-        Some(module) => PREFIXES
-            .iter()
-            .any(|prefix| module.starts_with(prefix))
-            .then(|| format!("{module}.so")),
+/// Where a shared object is in the stage's `lib`, or nothing where it is not shipped.
+fn library_place(dir: &str, cdylib: &str) -> Option<String> {
+    if cdylib == LINKED.0 {
+        return Some(LINKED.1.to_owned());
     }
+    let name = match dir.strip_prefix("modules/") {
+        None => format!("lib{cdylib}.so"),
+        Some(module) if PREFIXES.iter().any(|prefix| module.starts_with(prefix)) => {
+            format!("{module}.so")
+        }
+        Some(_) => return None,
+    };
+    Some(format!("io-net/{name}"))
+}
+
+/// Copies a directory of headers with its directories.
+fn headers(from: &Path, to: &Path) -> Outcome {
+    shell::make_dir(to)?;
+    let entries =
+        std::fs::read_dir(from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;
+    for entry in entries.flatten().map(|e| e.path()) {
+        let target = to.join(entry.file_name().unwrap_or_default());
+        if entry.is_dir() {
+            headers(&entry, &target)?;
+        } else {
+            shell::copy(&entry, &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Links the other names of the multi-call program.
@@ -128,15 +155,19 @@ mod tests {
 
     #[test]
     fn modules_are_named_as_typed() {
-        let name = |dir, lib| library_name(dir, lib);
+        let place = |dir, lib| library_place(dir, lib);
         assert_eq!(
-            name("modules/devn-tap", "devn_tap").as_deref(),
-            Some("devn-tap.so")
+            place("modules/devn-tap", "devn_tap").as_deref(),
+            Some("io-net/devn-tap.so")
         );
-        assert_eq!(name("modules/template", "template"), None);
+        assert_eq!(place("modules/template", "template"), None);
         assert_eq!(
-            name("client/preload", "io_net_preload").as_deref(),
-            Some("libio_net_preload.so")
+            place("client/preload", "io_net_preload").as_deref(),
+            Some("io-net/libio_net_preload.so")
+        );
+        assert_eq!(
+            place("client/msg", "io_net_msg").as_deref(),
+            Some("libio-net-msg.so")
         );
     }
 }

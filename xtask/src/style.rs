@@ -22,6 +22,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "ddk/",
     "client/socket/",
     "client/preload/",
+    "client/msg/src/ffi/",
     "manager/io-net/src/loader",
     "manager/io-net/src/dispatch",
     "tests/badmodules/",
