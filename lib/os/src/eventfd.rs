@@ -30,17 +30,7 @@ impl EventFd {
 
     /// Lowers it and says whether it was raised.
     pub fn lower(&self) -> bool {
-        let mut count = 0_u64;
-        // SAFETY: reads at most 8 bytes into `count`.
-        let n = unsafe {
-            libc::syscall(
-                libc::SYS_read,
-                self.0.as_raw_fd(),
-                &raw mut count,
-                size_of::<u64>(),
-            )
-        };
-        n == 8
+        lower(self.as_fd())
     }
 
     /// Gives the fd away.
@@ -75,6 +65,15 @@ pub fn raise(fd: BorrowedFd<'_>) {
             size_of::<u64>(),
         )
     };
+}
+
+/// Lowers an eventfd that somebody else owns, and says whether it was raised.
+pub fn lower(fd: BorrowedFd<'_>) -> bool {
+    let mut count = 0_u64;
+    let (raw, to) = (fd.as_raw_fd(), &raw mut count);
+    // SAFETY: reads at most 8 bytes into `count`.
+    let n = unsafe { libc::syscall(libc::SYS_read, raw, to, size_of::<u64>()) };
+    n == 8
 }
 
 #[cfg(test)]
