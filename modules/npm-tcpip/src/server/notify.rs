@@ -217,6 +217,9 @@ impl Server {
 
     /// Ends everything: peers get resets, programs see their sockets end.
     pub(crate) fn quiesce(&mut self, now: Instant, cx: &Cx) {
+        for segment in self.shell.tables.segments.iter_mut() {
+            segment.retire();
+        }
         let sockets: Vec<Key> = self.shell.tables.sockets.iter().map(|(k, _)| k).collect();
         for socket in sockets {
             self.reset(socket, now, cx);

@@ -43,6 +43,7 @@ pub(crate) struct SharedSegment {
     free: Vec<u32>,
     /// Bells to raise when the present work is done.
     rung: u64,
+    retired: bool,
 }
 
 impl SharedSegment {
@@ -64,7 +65,14 @@ impl SharedSegment {
             tenants: vec![None; limits.slots as usize],
             free: (0..limits.slots).rev().collect(),
             rung: 0,
+            retired: false,
         })
+    }
+
+    /// No slot will be taken again: io-net ends. From now on a slot that is freed goes on showing how
+    /// its socket ended, to programs that have it still.
+    pub(crate) fn retire(&mut self) {
+        self.retired = true;
     }
 
     /// As it is told to programs.
@@ -157,6 +165,9 @@ impl SharedSegment {
             return;
         }
         self.free.push(index);
+        if self.retired {
+            return self.publish(index);
+        }
         let segment = &self.memory.segment;
         let Some(slot) = segment.slot(index) else {
             return;
@@ -258,6 +269,21 @@ mod tests {
         assert_eq!(slot.program.watchers.load(Ordering::Relaxed), 0);
         assert_eq!(slot.options[0].load(Ordering::Relaxed), 0);
         assert_eq!(segment.tenant(again), Some(socket));
+    }
+
+    #[test]
+    fn a_retired_segment_shows_how_its_sockets_ended() {
+        let (mut segment, limits) = (segment(), Limits::default());
+        let slot = segment
+            .take_slot(SESSION, State::Closed, Transport::Tcp, &limits)
+            .unwrap();
+        let (memory, generation) = (segment.memory.clone(), segment.generation(slot));
+        segment.retire();
+        segment.free_slot(slot);
+        let state = &memory.segment.slot(slot).unwrap().server.state;
+        let state = State::of(state.load(Ordering::Relaxed));
+        assert_eq!(state, Some(State::Closed));
+        assert_eq!(segment.generation(slot), generation);
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl<T> Slab<T> {
         Some(tenant)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places
+            .iter_mut()
+            .filter_map(|place| place.tenant.as_mut())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.places.iter().enumerate().filter_map(|(at, place)| {
             let (index, generation) = (at as u32, place.generation);
