@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// Crates whose atomics loom can take over, with tests called `model` to run under it.
-const MODELLED: &[&str] = &["io-net-ring"];
+const MODELLED: &[&str] = &["io-net-ring", "io-net-rendezvous"];
 
 /// Units first, then models, then end to end on the staged build.
 pub(crate) fn run(filter: Option<&str>) -> Outcome {
