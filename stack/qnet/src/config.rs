@@ -17,8 +17,10 @@ pub struct Config {
     /// How often this node tells each LAN where it is (`auto_add`); zero: never, and what others tell
     /// unasked is ignored.
     pub announce: Duration,
-    /// How long one resolver may take to answer, each time it is asked.
+    /// How long a LAN may take to answer, each time it is asked.
     pub resolve_timeout: Duration,
+    /// How long any other resolver may take.
+    pub lookup_timeout: Duration,
     /// How many times a LAN is asked once more (`res_retries`).
     pub resolve_retries: u32,
     /// Most nodes known at a time, at most 65,535.
@@ -48,11 +50,16 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            transport: transport::Config::default(),
+            transport: transport::Config {
+                message_bytes_max: 4 << 20,
+                send_bytes_max: 16 << 20,
+                ..transport::Config::default()
+            },
             users: UserMap::default(),
             resolvers: vec![Resolver::Ndp],
             announce: Duration::from_secs(30),
-            resolve_timeout: Duration::from_millis(500),
+            resolve_timeout: Duration::from_millis(200),
+            lookup_timeout: Duration::from_secs(10),
             resolve_retries: 2,
             nodes_max: 4096,
             client_conns_max: 65_536,

@@ -8,6 +8,8 @@ use crate::node::Nd;
 use crate::node_name::NodeName;
 use crate::payload::Payload;
 use crate::resolve::Resolver;
+use crate::secure::PublicKey;
+use crate::transport::RefusedReason;
 
 /// One thing to do or to know. The events of one connection are in order; do each before the next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,6 +149,20 @@ pub enum Event {
     NodeUp {
         /// The node.
         nd: Nd,
+    },
+    /// A node was met for the first time, and its key is trusted from now on: to be written down.
+    Pinned {
+        /// The node.
+        name: NodeName,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A node was not let in.
+    Refused {
+        /// The name that it claims.
+        name: String,
+        /// Why.
+        reason: RefusedReason,
     },
     /// A node does not answer any more, or came back as a new incarnation of itself.
     NodeDown {

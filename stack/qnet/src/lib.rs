@@ -21,6 +21,8 @@ mod ids;
 mod kif;
 mod node;
 mod node_name;
+mod node_qos;
+mod node_table;
 mod payload;
 mod qnet;
 mod resolve;
@@ -33,9 +35,11 @@ pub use config::{Config, MapTo, NOBODY, UserMap};
 pub use errno::Errno;
 pub use event::Event;
 pub use ids::{ClientConn, ClientSend, Query, RemoteClient, Vthread};
-pub use kif::{Credentials, GROUPS_MAX, Groups, Identity, Pulse, SendInfo, Sigevent, Signal};
+pub use kif::{
+    Credentials, GROUPS_MAX, Groups, Identity, KifStats, Pulse, SendInfo, Sigevent, Signal,
+};
 pub use node::Nd;
 pub use node_name::{BadName, NAME_MAX, NodeName};
 pub use payload::Payload;
-pub use qnet::{Channel, Lookup, Qnet};
+pub use qnet::{Channel, Counts, Lookup, NodeInfo, Qnet, QnetStats};
 pub use resolve::{Resolver, UnknownResolver};

@@ -61,6 +61,17 @@ impl Payload {
         self.bytes.truncate(self.start + len);
     }
 
+    /// All but the first `len` bytes.
+    pub(crate) fn without_first(mut self, len: usize) -> Self {
+        self.start = (self.start + len).min(self.bytes.len());
+        self
+    }
+
+    /// The vector and where in it the bytes begin.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.start)
+    }
+
     /// Adds `more` at the end.
     pub fn extend_from_slice(&mut self, more: &[u8]) {
         self.bytes.extend_from_slice(more);

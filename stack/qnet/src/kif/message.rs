@@ -131,7 +131,7 @@ pub(crate) enum Message {
     },
     Pulse(PulseSend),
     Signal {
-        client_id: i32,
+        server_id: i32,
         signal: Signal,
         identity: Option<Identity>,
     },
@@ -235,10 +235,10 @@ impl Message {
             Message::Event { client_id, event } => header.event(client_id, &event),
             Message::Pulse(send) => header.pulse(&send),
             Message::Signal {
-                client_id,
+                server_id,
                 signal,
                 identity,
-            } => header.signal(client_id, &signal, identity.as_ref()),
+            } => header.signal(server_id, &signal, identity.as_ref()),
             Message::Disconnect { server_id } => {
                 header.begin(kind::DISCONNECT, 8);
                 header.signed(&[server_id]);
@@ -393,10 +393,10 @@ impl Header {
         self.put((event.value >> 32) as u32);
     }
 
-    fn signal(&mut self, client_id: i32, signal: &Signal, identity: Option<&Identity>) {
+    fn signal(&mut self, server_id: i32, signal: &Signal, identity: Option<&Identity>) {
         self.begin_with(kind::SIGNAL, 28, identity);
         self.signed(&[
-            client_id,
+            server_id,
             signal.pid,
             signal.tid,
             signal.signo,
@@ -634,7 +634,7 @@ impl<'a> Reader<'a> {
     }
 
     fn signal(&mut self, cred: bool) -> Result<Message, Malformed> {
-        let client_id = self.i32()?;
+        let server_id = self.i32()?;
         let signal = Signal {
             pid: self.i32()?,
             tid: self.i32()?,
@@ -644,7 +644,7 @@ impl<'a> Reader<'a> {
         };
         let identity = if cred { Some(self.identity()?) } else { None };
         Ok(Message::Signal {
-            client_id,
+            server_id,
             signal,
             identity,
         })

@@ -1,7 +1,11 @@
 //! How a node's name becomes addresses: a chain of resolvers, asked one after the other.
 
+pub(crate) mod lan;
+
 use core::fmt;
 use core::str::FromStr;
+
+use crate::time::Instant;
 
 /// A way to find a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,4 +55,17 @@ impl FromStr for Resolver {
             _ => Err(UnknownResolver),
         }
     }
+}
+
+/// A search for a node, under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Search {
+    /// Which resolver of the chain is asked.
+    pub(crate) step: usize,
+    /// How many times it was asked before.
+    pub(crate) tries: u32,
+    /// When it counts as silent.
+    pub(crate) deadline: Instant,
+    /// What the surroundings were asked, if they were.
+    pub(crate) query: Option<u32>,
 }

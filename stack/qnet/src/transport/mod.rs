@@ -99,6 +99,12 @@ impl Transport {
         Err(SendError::NoPeer)
     }
 
+    /// How many bytes may wait for the peer beside those that do: a message no longer than that is not
+    /// refused with [`SendError::Full`]. 0 for an unknown peer.
+    pub fn room(&self, _peer: PeerId) -> usize {
+        0
+    }
+
     /// The peer has the message: a reply to it came. Its bytes are not read any more. Not needed for
     /// delivery, but it frees a [`Source`] at once; an unknown id is nothing.
     pub fn settle(&mut self, _now: Instant, _message: MessageId) {}
