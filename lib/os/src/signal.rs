@@ -28,6 +28,16 @@ pub fn all_handlers_restart() -> bool {
         })
 }
 
+/// Blocks all signals in the calling thread: handlers run in other threads.
+pub fn block_all() {
+    // SAFETY: all-zero bytes are a valid sigset_t, which sigfillset then fills.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
 /// Sends SIGPIPE to the calling thread, as the kernel does to one that writes to a closed
 /// connection.
 pub fn raise_sigpipe() {

@@ -148,7 +148,7 @@ impl ClientEnd {
     /// A slot that nobody uses; None: 64 messages are under way.
     #[inline]
     pub fn claim(&self) -> Option<Slot> {
-        let mut claimed = self.claimed.load(Ordering::Relaxed);
+        let mut claimed = self.claimed.load(Ordering::SeqCst);
         loop {
             let slot = Slot::new((!claimed).trailing_zeros() as usize);
             if claimed == u64::MAX {
@@ -171,7 +171,7 @@ impl ClientEnd {
     /// Gives a slot back whose message has been replied to, or withdrawn.
     #[inline]
     pub fn release(&self, slot: Slot) {
-        self.claimed.fetch_and(!slot.bit(), Ordering::Release);
+        self.claimed.fetch_and(!slot.bit(), Ordering::SeqCst);
     }
 
     /// Sends a message from a claimed slot.

@@ -18,6 +18,7 @@ use crate::hello::{self, Hello, Welcome};
 use crate::inbox::Seat;
 use crate::layout::{Memory, SESSION_LEN};
 use crate::pulse;
+use crate::record::Records;
 use crate::server::{Identity, ServerEnd, bell};
 
 /// Clients that may wait to be accepted.
@@ -236,6 +237,8 @@ impl Greeting {
             scoid: AtomicI32::new(0),
             dead: AtomicBool::new(false),
             target,
+            overwritten: AtomicU64::new(0),
+            records: Records::default(),
         };
         Ok(Prepared {
             end: Arc::new(end),

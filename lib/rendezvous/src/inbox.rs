@@ -370,6 +370,15 @@ impl Inbox {
             .for_each(|seats| seats.port.dirty().disarm());
     }
 
+    /// The caller leaves while others sleep: from now on clients wake them, or one is woken now.
+    pub fn pass_on(&mut self) {
+        if self.arm().is_none()
+            && let Some(seats) = self.ports.first()
+        {
+            seats.port.rouse_one();
+        }
+    }
+
     /// Wakes one receiver that sleeps.
     pub fn rouse(&self) {
         // Each sleeps on all ports.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`path`], [`hello`], [`greet`] | how a client and a channel meet |
 //! | [`client`] | the client's end of a session |
-//! | [`server`] | the server's end of a session |
+//! | [`server`], [`record`] | the server's end of a session |
 //! | [`inbox`] | a channel's sessions, and what to receive next |
 //! | [`port`], [`dirty`] | who has something, and who sleeps |
 //! | [`state`], [`answer`] | a slot's two words: whose it is, and what came of it |
@@ -56,6 +56,8 @@ pub mod path;
 pub mod port;
 #[cfg(not(loom))]
 pub mod pulse;
+#[cfg(not(loom))]
+pub mod record;
 #[cfg(not(loom))]
 pub mod scatter;
 #[cfg(not(loom))]

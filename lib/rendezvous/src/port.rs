@@ -88,6 +88,12 @@ impl Port {
         self.wake(self.dirty().rouse());
     }
 
+    /// Wakes one receiver that sleeps, whether the word says so or not.
+    pub fn rouse_one(&self) {
+        let asleep = self.dirty().rouse();
+        self.wake(asleep | BY_FUTEX);
+    }
+
     /// Wakes all receivers.
     pub fn rouse_all(&self) {
         let asleep = self.dirty().rouse();

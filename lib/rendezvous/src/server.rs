@@ -20,6 +20,7 @@ use crate::hello::Event;
 use crate::layout::{INLINE, MESSAGE_MAX, Memory, Slot, WINDOW};
 use crate::port::Port;
 use crate::pulse::{self, Pulse};
+use crate::record::Records;
 use crate::scatter;
 use crate::state::{Generation, State};
 
@@ -62,6 +63,10 @@ pub struct ServerEnd {
     pub(crate) dead: AtomicBool,
     /// The channel that was asked for: nd, pid, chid.
     pub(crate) target: (u32, i32, i32),
+    /// Slots whose window has been used since their message was sent.
+    pub(crate) overwritten: AtomicU64,
+    /// What has been received and not replied to.
+    pub(crate) records: Records,
 }
 
 /// A message that has been taken. A copy of what the client said about it, checked.
@@ -148,6 +153,9 @@ impl ServerEnd {
         let len = call.message_len.load(Ordering::Relaxed).min(MESSAGE_MAX);
         let staged = call.staged.load(Ordering::Relaxed) as usize;
         let parts = call.parts.load(Ordering::Relaxed);
+        if staged > INLINE {
+            self.overwritten.fetch_and(!slot.bit(), Ordering::Relaxed);
+        }
         Some(Message {
             slot,
             generation,
@@ -206,6 +214,7 @@ impl ServerEnd {
             return 0;
         };
         let at = match message.staged > INLINE {
+            true if self.overwritten.load(Ordering::Relaxed) & message.slot.bit() != 0 => return 0,
             true => message.slot.window_at(),
             false => message.slot.message_at(),
         };
@@ -426,7 +435,7 @@ impl ServerEnd {
     /// [`AccessError::Gone`].
     pub fn ask_message(
         &self,
-        message: &mut Message,
+        message: &Message,
         offset: u64,
         len: usize,
     ) -> Result<(), AccessError> {
@@ -444,7 +453,7 @@ impl ServerEnd {
     /// [`AccessError::Gone`].
     pub fn ask_reply(
         &self,
-        message: &mut Message,
+        message: &Message,
         offset: u64,
         parts: &[IoSlice<'_>],
         skip: usize,
@@ -461,14 +470,13 @@ impl ServerEnd {
 
     fn ask(
         &self,
-        message: &mut Message,
+        message: &Message,
         offset: u64,
         len: usize,
         direction: usize,
     ) -> Result<(), AccessError> {
-        if message.staged > INLINE {
-            message.staged = 0;
-        }
+        self.overwritten
+            .fetch_or(message.slot.bit(), Ordering::Relaxed);
         if self.is_dead() || !self.state(message.slot).ask(message.generation) {
             return Err(AccessError::Gone);
         }
@@ -540,6 +548,13 @@ impl ServerEnd {
         self.peer.is_some()
     }
 
+    /// What has been received and not replied to.
+    #[inline]
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The server's number for it.
     #[inline]
     #[must_use]
@@ -559,9 +574,12 @@ impl ServerEnd {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// The client has gone: who waits for its help is woken.
+    /// Ends the session: who waits for the client's help is woken, and the client hears of it.
     pub fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
+        if let Some(fd) = self.doorbell() {
+            unix::shutdown(fd);
+        }
         for slot in (0..crate::layout::SLOTS).map(Slot::new) {
             futex::wake(&self.memory.call(slot).state, u32::MAX);
         }
