@@ -6,7 +6,7 @@
 use crate::ledger::Side;
 use crate::state::Shared;
 use io_net_abi::Npkt;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 static KITS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
@@ -14,6 +14,8 @@ static KITS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 thread_local! {
     static CALLS: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
     static LATEST: RefCell<Weak<Shared>> = const { RefCell::new(Weak::new()) };
+    /// Whether this is a test's thread: a kit was started on it, which may have ended since.
+    static IS_TEST: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes a kit known.
@@ -22,6 +24,7 @@ pub(crate) fn enter(kit: &Arc<Shared>) {
     kits.retain(|kit| kit.strong_count() > 0);
     kits.push(Arc::downgrade(kit));
     LATEST.set(Arc::downgrade(kit));
+    IS_TEST.set(true);
 }
 
 /// Marks a call into a module of `kit`, while `call` runs.
@@ -41,8 +44,7 @@ pub(crate) fn from<R>(kit: &Arc<Shared>, make: impl FnOnce() -> R) -> R {
 /// Who is calling from this thread.
 pub(crate) fn side() -> Side {
     let in_call = CALLS.with_borrow(|calls| !calls.is_empty());
-    let test = LATEST.with_borrow(|latest| latest.strong_count() > 0);
-    if test && !in_call {
+    if IS_TEST.get() && !in_call {
         Side::Kit
     } else {
         Side::Module

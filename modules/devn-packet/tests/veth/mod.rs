@@ -15,8 +15,11 @@ pub(crate) fn run(name: &str, body: impl FnOnce()) {
 pub(crate) fn make() {
     ip("link add va address 02:00:00:00:00:0a type veth peer name vb address 02:00:00:00:00:0b");
     ip("link set lo up");
-    ip("link set va up");
-    ip("link set vb up");
+    for name in ["va", "vb"] {
+        // No addresses of IPv6: the kernel has nothing to say of its own accord.
+        ip(&format!("link set {name} addrgenmode none"));
+        ip(&format!("link set {name} up"));
+    }
     ip("addr add 10.0.0.2/24 dev vb");
 }
 
