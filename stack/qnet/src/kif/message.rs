@@ -667,4 +667,4 @@ fn narrow(priority: i32) -> i16 {
 
 #[cfg(test)]
 #[path = "message_tests.rs"]
-mod tests;
+pub(super) mod tests;
