@@ -1,4 +1,4 @@
-/* Names for channels: a server attaches one, clients open it. */
+/* A server's loop, and names for channels: a server attaches one, clients open it. */
 #ifndef IO_NET_SYS_DISPATCH_H
 #define IO_NET_SYS_DISPATCH_H
 
@@ -8,7 +8,77 @@
 extern "C" {
 #endif
 
+/* A channel and what is done with what comes over it. */
 typedef struct _dispatch dispatch_t;
+
+/* ---- The loop ----
+ *
+ *     while ((ctp = dispatch_block(ctp)) != NULL)
+ *         dispatch_handler(ctp);
+ *
+ * Several threads may do so on one dispatch_t, each with a context of its own; handlers run one at a time.
+ */
+
+/* Parts of a reply that a context has room for. */
+#define _RESMGR_IOV_MAX 64
+
+/* What was received, and the reply that a handler prepares. */
+typedef struct _resmgr_context {
+    int rcvid;
+    struct _msg_info info;
+    void *msg;             /* the message as far as it was received, or a struct _pulse */
+    dispatch_t *dpp;
+    int id;                /* of the resmgr_attach that it belongs to */
+    unsigned msg_max_size; /* bytes at msg */
+    long status;           /* of the reply */
+    size_t offset;         /* 0 */
+    size_t size;           /* bytes received */
+    iov_t iov[_RESMGR_IOV_MAX];
+} resmgr_context_t;
+
+typedef resmgr_context_t message_context_t;
+
+typedef union _dispatch_context {
+    resmgr_context_t resmgr_context;
+    message_context_t message_context;
+} dispatch_context_t;
+
+/* NULL with errno: ENOMEM. */
+dispatch_t *dispatch_create(void);
+/* No thread may be in dispatch_block. Takes its names away and destroys its channel. */
+int dispatch_destroy(dispatch_t *dpp);
+
+dispatch_context_t *dispatch_context_alloc(dispatch_t *dpp);
+void dispatch_context_free(dispatch_context_t *ctp);
+/* Waits. NULL with errno, as MsgReceive. */
+dispatch_context_t *dispatch_block(dispatch_context_t *ctp);
+/* Calls the handler of what came; without one, a message fails with ENOSYS and a pulse is forgotten. */
+int dispatch_handler(dispatch_context_t *ctp);
+
+/* ---- Messages and pulses of one's own ---- */
+
+typedef struct _message_attr {
+    unsigned flags;
+    unsigned nparts_max;
+    unsigned msg_max_size; /* the most that is received at once */
+} message_attr_t;
+
+/* Messages whose first two bytes are a number from `low` to `high` go to `func`, which replies itself. */
+int message_attach(dispatch_t *dpp, const message_attr_t *attr, int low, int high,
+                   int (*func)(message_context_t *ctp, int code, unsigned flags, void *handle), void *handle);
+int message_detach(dispatch_t *dpp, int low, int high, unsigned flags);
+/* A connection to the channel, for pulses to oneself. */
+int message_connect(dispatch_t *dpp, int flags);
+
+/* pulse_attach chooses the code. */
+#define MSG_FLAG_ALLOC_PULSE 0x0004u
+
+/* Returns the code, or -1 with errno: EBUSY, EINVAL, EAGAIN. */
+int pulse_attach(dispatch_t *dpp, int flags, int code,
+                 int (*func)(message_context_t *ctp, int code, unsigned flags, void *handle), void *handle);
+int pulse_detach(dispatch_t *dpp, int code, int flags);
+
+/* ---- Names ---- */
 
 #define NAME_FLAG_DETACH_SAVEDPP 0x00000001u
 #define NAME_FLAG_ATTACH_GLOBAL 0x00000002u

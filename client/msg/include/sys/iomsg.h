@@ -51,7 +51,7 @@ struct _io_connect {
     uint8_t eflag;
     uint8_t extra_type;
     uint16_t extra_len;
-    char path[1]; /* what follows the manager's own name; empty for the name itself */
+    char path[1];      /* "local/NAME" or "global/NAME"; a handler sees what follows its device's name: nothing */
 };
 
 typedef union {

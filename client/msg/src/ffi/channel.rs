@@ -43,6 +43,13 @@ pub(crate) struct RawClientInfo {
     cred: CredInfo,
 }
 
+impl RawClientInfo {
+    /// Its effective user and group.
+    pub(super) fn ids(&self) -> (uid_t, gid_t) {
+        (self.cred.euid, self.cred.egid)
+    }
+}
+
 impl From<ClientInfo> for RawClientInfo {
     fn from(client: ClientInfo) -> Self {
         let (uid, gid) = (client.uid, client.gid);

@@ -6,6 +6,8 @@
 //! | [`send`] | `sys/neutrino.h` | MsgSend in its forms, pulses |
 //! | [`receive`] | `sys/neutrino.h` | MsgReceive, MsgReply, MsgRead, MsgWrite and theirs |
 //! | [`event`] | `sys/neutrino.h` | events and timeouts |
+//! | [`dispatch`] | `sys/dispatch.h` | a server's loop |
+//! | [`resmgr`], [`iofunc`] | `sys/resmgr.h`, `sys/iofunc.h` | resource managers |
 //! | [`name`] | `sys/dispatch.h` | name_attach, name_open |
 //! | [`netmgr`] | `sys/netmgr.h` | node descriptors |
 //! | [`msgio`] | `sys/msgio.h` | files by message, the client's side |
@@ -18,9 +20,12 @@
 #[macro_use]
 mod convert;
 mod channel;
+mod dispatch;
 mod event;
+mod iofunc;
 mod msgio;
 mod name;
 mod netmgr;
 mod receive;
+mod resmgr;
 mod send;

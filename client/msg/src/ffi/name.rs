@@ -1,9 +1,10 @@
 //! name_attach and name_open.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint};
 use std::ptr::null_mut;
 
 use super::convert::{number, set_errno, status, text};
+use super::dispatch::Dispatch;
 use crate::error::{Error, Result};
 use crate::name::{self, Attached, Scope};
 use crate::{Connection, handle};
@@ -14,16 +15,16 @@ const ATTACH_GLOBAL: c_uint = 2;
 /// `name_attach_t`, and behind it what C does not see.
 #[repr(C)]
 pub(crate) struct NameAttach {
-    dpp: *mut c_void,
+    dpp: *mut Dispatch,
     chid: c_int,
     mntid: c_int,
     zero: [c_int; 2],
-    attached: Option<Attached>,
+    _attached: Attached,
 }
 
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn name_attach(
-    dpp: *mut c_void,
+    dpp: *mut Dispatch,
     path: *const c_char,
     flags: c_uint,
 ) -> *mut NameAttach {
@@ -39,7 +40,7 @@ pub(crate) unsafe extern "C" fn name_attach(
 
 /// # Safety
 /// As `name_attach`.
-unsafe fn attach(dpp: *mut c_void, path: *const c_char, flags: c_uint) -> Result<NameAttach> {
+unsafe fn attach(dpp: *mut Dispatch, path: *const c_char, flags: c_uint) -> Result<NameAttach> {
     // SAFETY: the caller's promise.
     let path = unsafe { text(path)? };
     let scope = if flags & ATTACH_GLOBAL == 0 {
@@ -47,20 +48,24 @@ unsafe fn attach(dpp: *mut c_void, path: *const c_char, flags: c_uint) -> Result
     } else {
         Scope::Global
     };
-    if !dpp.is_null() {
-        return Err(Error::INVALID);
-    }
-    let chid = handle::channel_create(name::CHANNEL_FLAGS)?;
+    // SAFETY: the caller's promise.
+    let given = unsafe { dpp.as_ref() };
+    let chid = match given {
+        Some(dispatch) => dispatch.chid,
+        None => handle::channel_create(name::CHANNEL_FLAGS)?,
+    };
     match Attached::new(path, scope, chid) {
         Ok(attached) => Ok(NameAttach {
             dpp,
             chid,
             mntid: 0,
             zero: [0; 2],
-            attached: Some(attached),
+            _attached: attached,
         }),
         Err(error) => {
-            let _ = handle::channel_destroy(chid);
+            if given.is_none() {
+                let _ = handle::channel_destroy(chid);
+            }
             Err(error)
         }
     }
@@ -74,8 +79,9 @@ pub(crate) unsafe extern "C" fn name_detach(attach: *mut NameAttach, flags: c_ui
     // SAFETY: C's promise: name_attach made it, and it was not detached before.
     let attach = unsafe { Box::from_raw(attach) };
     let chid = attach.chid;
+    let own = attach.dpp.is_null() && flags & DETACH_SAVEDPP == 0;
     drop(attach);
-    let result = if flags & DETACH_SAVEDPP == 0 {
+    let result = if own {
         handle::channel_destroy(chid)
     } else {
         Ok(())

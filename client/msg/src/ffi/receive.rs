@@ -14,13 +14,13 @@ use crate::{MsgInfo, Pulse};
 /// `struct _pulse`.
 #[derive(IntoBytes, Immutable)]
 #[repr(C)]
-struct RawPulse {
+pub(super) struct RawPulse {
     kind: u16,
     subtype: u16,
-    code: i8,
+    pub(super) code: i8,
     zero: [u8; 3],
-    value: u64,
-    scoid: i32,
+    pub(super) value: u64,
+    pub(super) scoid: i32,
     padding: u32,
 }
 
@@ -46,9 +46,9 @@ pub(crate) struct RawMsgInfo {
     pid: pid_t,
     tid: i32,
     chid: i32,
-    scoid: i32,
-    coid: i32,
-    msglen: size_t,
+    pub(super) scoid: i32,
+    pub(super) coid: i32,
+    pub(super) msglen: size_t,
     srcmsglen: size_t,
     dstmsglen: size_t,
     priority: i16,
@@ -157,7 +157,7 @@ call!(MsgInfo, MsgInfo_r, (rcvid: c_int, info: *mut RawMsgInfo) {
 
 /// # Safety
 /// `info` is null or valid for writing.
-unsafe fn receive(
+pub(super) unsafe fn receive(
     chid: c_int,
     parts: &mut [IoSliceMut<'_>],
     info: *mut RawMsgInfo,

@@ -35,6 +35,14 @@ impl Scope {
     }
 }
 
+impl Path<'_> {
+    /// Its path below `/dev/name`.
+    #[must_use]
+    pub fn below_dev_name(&self) -> String {
+        format!("{}/{}", self.scope.directory(), self.name)
+    }
+}
+
 /// What `name_open` means: a name, or a path below `/dev/name` or `/net/NODE/dev/name`.
 ///
 /// # Errors

@@ -69,7 +69,7 @@ fn there(node: &str, path: &Path<'_>) -> Result<Place> {
 }
 
 fn ask(nd: u32, path: &Path<'_>) -> Result<Place> {
-    netmgr::resolve(nd, &format!("{}/{}", path.scope.directory(), path.name))
+    netmgr::resolve(nd, &path.below_dev_name())
 }
 
 /// Reads an entry. Others may write to the directory: whatever is there, this neither waits nor

@@ -31,16 +31,18 @@ pub fn open(path: &str, oflag: i32, mode: u32) -> Result<i32> {
         libc::O_RDWR => FLAG_READ | FLAG_WRITE,
         _ => return Err(Error::INVALID),
     };
+    let path = name::path::file(path)?;
+    let below = path.below_dev_name();
     let connect = Connect {
         kind: kind::CONNECT,
         subtype: CONNECT_OPEN,
         ioflag: access | (oflag & !libc::O_ACCMODE).cast_unsigned(),
         mode,
-        path_len: 1,
+        path_len: u16::try_from(below.len() + 1).map_err(|_| Error(libc::ENAMETOOLONG))?,
         ..Connect::new_zeroed()
     };
-    let connection = name::connect(&name::path::file(path)?)?;
-    let message = [connect.as_bytes(), b"\0"].concat();
+    let connection = name::connect(&path)?;
+    let message = [connect.as_bytes(), below.as_bytes(), b"\0"].concat();
     connection.send(&message, &mut [])?;
     Ok(connection.into_coid())
 }
