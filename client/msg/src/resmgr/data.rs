@@ -81,6 +81,9 @@ impl Output {
     }
 
     fn flush(&mut self) -> Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
         let message = self.message.as_ref().ok_or(Error::SRCH)?;
         message.write(self.written, &self.gathered)?;
         self.written += self.gathered.len();
@@ -93,6 +96,7 @@ impl Output {
         let message = self.message.take()?;
         let len = self.len();
         let result = result.and_then(|()| {
+            // A reply's bytes go to the beginning of the client's buffer.
             if self.written > 0 && !self.gathered.is_empty() {
                 message.write(self.written, &self.gathered)?;
                 self.gathered.clear();
