@@ -1,41 +1,140 @@
-//! A protocol that counts packets, to start from.
+//! `npm-qnet`: message passing between nodes. A thin shell over the sans-IO protocol in `stack/qnet`.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | [`protocol`] | the registrant: frames, timers, descriptors, devctl |
+//! | [`node`] | the protocol's events, and what is done about them |
+//! | [`links`] | interfaces that come and go, and frames that go out |
+//! | [`door`] | programs that ask for sessions |
+//! | [`clients`], [`transfer`] | local clients of other nodes' channels |
+//! | [`servers`] | local servers of other nodes' clients |
+//! | [`netmgr`] | questions about nodes and names |
+//! | [`key`], [`known`] | this node's key, and other nodes' |
+//! | [`control`] | `io-netctl qnet` |
+//! | [`options`], [`stats`], [`watch`] | what it can be told, what it counts, what it watches |
+//!
+//! Programs and Qnet share memory, as any two programs that pass messages do (`lib/rendezvous`): Qnet
+//! is the server of clients whose channels are on other nodes, and a client of servers whose clients
+//! are. All state belongs to the registrant's home worker, and nothing on it waits.
 #![deny(unsafe_code)]
 
+mod clients;
+mod control;
+mod door;
+mod key;
+mod known;
+mod links;
+mod netmgr;
+mod node;
+mod options;
+mod protocol;
+mod servers;
+mod stats;
+mod transfer;
+mod watch;
+
+use clients::Clients;
+use door::Door;
 use io_net_ddk::prelude::*;
+use io_net_ddk::{number, text};
+use io_net_os::eventfd::EventFd;
+use io_net_qnet::Qnet;
+use io_net_qnet::secure::{KnownNodes, Protection, SecretKey, Security};
+use io_net_qnet::time::Instant;
+use io_net_rendezvous::inbox::Inbox;
+use known::KnownFile;
+use links::Links;
+use netmgr::Netmgr;
+use node::Node;
+use options::Settings;
+use servers::Servers;
+use std::path::PathBuf;
+use watch::{Cookie, Kind, Watcher};
 
-/// One place in the graph. io-net calls it from one thread.
-struct Counting {
-    up: Counter,
-    down: Counter,
-}
-
-impl Registrant for Counting {
-    fn rx_up(&mut self, burst: Burst, _cx: &Cx) {
-        self.up.add(burst.len() as u64);
-        // Dropping a burst releases its packets.
-        drop(burst);
-    }
-
-    fn rx_down(&mut self, burst: Burst, cx: &Cx) {
-        self.down.add(burst.len() as u64);
-        cx.tx_down(burst);
-    }
-}
-
-/// Makes an instance. Where it fails, io-net shows the text and takes back what was registered.
 fn init(init: &mut Init) -> Result<(), Failure> {
-    init.register(Place::protocol(c"qnet", c"ip"), |cx| {
-        Ok(Counting {
-            up: cx.counter(c"up"),
-            down: cx.counter(c"down"),
-        })
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let settings = Settings::parse(init.options(), hostname.trim(), &state_dir())?;
+    let (known, keys) = KnownFile::load(&settings.known)?;
+    let security = match settings.secure {
+        true => Security::Noise {
+            key: SecretKey(key::load_or_make(&settings.key)?),
+            protection: Protection::Encrypted,
+            known: KnownNodes {
+                policy: settings.trust,
+                keys,
+            },
+        },
+        false => Security::None,
+    };
+    let system = |error: std::io::Error| Failure::io("cannot start Qnet", &error);
+    let config = settings.config(security, key::random().map_err(system)?);
+    let run_dir = settings.prefix.clone().unwrap_or_else(|| init.run_dir());
+    let door = Door::open(&run_dir)?;
+    let inbox = Inbox::new().map_err(system)?;
+    let bell = EventFd::new().map_err(system)?;
+    init.register(Place::protocol(c"qnet", c"qnet"), |cx| {
+        cx.all_packets()?;
+        let now = Instant::from_nanos(cx.now_ns());
+        let refused = |errno| Failure::new(io_net_ddk::errno::EINVAL, format!("Qnet: {errno}"));
+        let node = Node {
+            qnet: Qnet::new(now, config).map_err(refused)?,
+            links: Links::new(settings.bind),
+            door,
+            clients: Clients::new(inbox),
+            netmgr: Netmgr::new(&run_dir),
+            servers: Servers::new(run_dir, bell),
+            askers: Default::default(),
+            known,
+            stats: stats::Stats::new(cx),
+        };
+        let watcher = Watcher {
+            cx,
+            stats: &node.stats,
+        };
+        node.door.watch(&watcher);
+        door::watch_bells(&node.clients, &watcher);
+        watcher.watch(node.servers.bell(), Cookie::new(Kind::ServerBell, 0));
+        cx.poller(true);
+        Ok(protocol::Protocol::new(node))
     })
+}
+
+/// Where keys are kept from one start to the next: the system's directory for root, else the user's.
+fn state_dir() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let user_dir = || {
+        let of_home = || Some(variable("HOME")?.join(".local/state"));
+        variable("XDG_STATE_HOME").or_else(of_home)
+    };
+    let dir = match io_net_os::task::user_id() {
+        0 => None,
+        _ => user_dir(),
+    };
+    dir.unwrap_or_else(|| "/var/lib".into()).join("io-net/qnet")
 }
 
 io_net_ddk::module! {
     kind: io_net_ddk::abi::KIND_PROTOCOL,
     name: c"npm-qnet",
-    summary: c"Counts packets",
-    options: [],
+    summary: c"Qnet: message passing between nodes.",
+    options: [
+        text(c"host", false, c"the node's name (the system's)"),
+        text(c"domain", false, c"the domain that the name is in (the system's)"),
+        text(c"bind", true, c"an interface to speak on, enN, or ip (all that there are)"),
+        text(c"resolve", true, c"how names are found: ndp, dns, file:PATH, etcd:ADDRESS:PORT (ndp)"),
+        text(c"security", false, c"noise: authenticated and encrypted; none: a trusted LAN (noise)"),
+        text(c"trust", false, c"first: a new node's key is remembered; listed: only known ones (first)"),
+        text(c"key", false, c"file of the node's secret key"),
+        text(c"known", false, c"file of other nodes' keys"),
+        text(c"maproot", false, c"who remote root is here: a user's number, or same (nobody)"),
+        text(c"mapany", false, c"who a remote user is here: a user's number, or same (nobody)"),
+        text(c"prefix", false, c"directory of the sockets of programs (io-net's own)"),
+        number(c"auto_add", c"ticks of 200 ms between announcements, 0 for silence (150)"),
+        number(c"conn_est_timeout", c"ticks for which an attempt to reach a node waits (10)"),
+        number(c"conn_up_idle", c"idle ticks before a heartbeat (5)"),
+        number(c"periodic_ticks", c"ticks between looks at links that are down (1)"),
+        number(c"tx_retries", c"unanswered transmissions after which a link is down (3)"),
+        number(c"res_retries", c"times that a LAN is asked once more (2)"),
+    ],
     init: init,
 }

@@ -1,0 +1,108 @@
+//! Control calls in JSON: what `io-netctl qnet` shows.
+//!
+//! - `{"cmd":"nodes"}` gives `{"nodes":[{"nd","name","state","links"},...]}`;
+//! - `{"cmd":"links"}` gives `{"links":[{"name","address","mtu","sent","received"},...]}`;
+//! - `{"cmd":"connections"}` gives `{"connections":[{"side","node","pid","chid","client","waiting"},...],"total"}`.
+
+use crate::node::Node;
+use io_net_ddk::Failure;
+use io_net_ddk::errno::EINVAL;
+use io_net_qnet::{Nd, Qnet};
+use serde_json::{Value, json};
+
+/// Connections that are listed, at most; an answer has room for so many.
+const LISTED_MAX: usize = 200;
+
+/// Serves one request.
+///
+/// # Errors
+/// EINVAL for a request that makes no sense.
+pub(crate) fn request(text: &[u8], node: &Node) -> Result<String, Failure> {
+    let request: Value = serde_json::from_slice(text)
+        .map_err(|error| Failure::new(EINVAL, format!("the request is not JSON: {error}")))?;
+    let answer = match request.get("cmd").and_then(Value::as_str) {
+        Some("nodes") => nodes(node),
+        Some("links") => links(node),
+        Some("connections") => connections(node),
+        _ => {
+            let text = "unknown command: give nodes, links or connections";
+            return Err(Failure::new(EINVAL, text));
+        }
+    };
+    Ok(answer.to_string())
+}
+
+fn nodes(node: &Node) -> Value {
+    let names: Vec<&str> = node.links.iter().map(|(_, link)| &*link.name).collect();
+    let own = json!({
+        "nd": 0,
+        "name": node.qnet.name().to_string(),
+        "state": "here",
+        "links": names.join(" "),
+    });
+    let others = node.qnet.nodes().into_iter().map(|info| {
+        let over = node.links.iter().filter(|(id, _)| {
+            let mut paths = info.paths.iter();
+            paths.any(|(link, _)| link == id)
+        });
+        let names: Vec<&str> = over.map(|(_, link)| &*link.name).collect();
+        json!({
+            "nd": info.nd.0,
+            "name": info.name.to_string(),
+            "state": if info.up { "up" } else { "down" },
+            "links": names.join(" "),
+        })
+    });
+    let nodes: Vec<Value> = std::iter::once(own)
+        .chain(others.take(LISTED_MAX))
+        .collect();
+    json!({ "nodes": nodes })
+}
+
+fn links(node: &Node) -> Value {
+    let links = node.links.iter().map(|(_, link)| {
+        json!({
+            "name": link.name,
+            "address": link.addr.to_string(),
+            "mtu": link.mtu,
+            "sent": link.sent,
+            "received": link.received,
+        })
+    });
+    json!({ "links": links.collect::<Vec<Value>>() })
+}
+
+/// Who is connected to whom.
+pub(crate) struct Connection {
+    /// Where the server is, where the client is.
+    pub(crate) side: &'static str,
+    /// The other node.
+    pub(crate) nd: u32,
+    /// The server's process and channel.
+    pub(crate) pid: i32,
+    pub(crate) chid: i32,
+    /// The client's process.
+    pub(crate) client: i32,
+    /// Messages not replied to.
+    pub(crate) waiting: usize,
+}
+
+fn connections(node: &Node) -> Value {
+    let all = node.clients.list().chain(node.servers.list());
+    let all: Vec<Connection> = all.collect();
+    let shown = all.iter().take(LISTED_MAX).map(|connection| {
+        json!({
+            "side": connection.side,
+            "node": name_of(&node.qnet, Nd(connection.nd)),
+            "pid": connection.pid,
+            "chid": connection.chid,
+            "client": connection.client,
+            "waiting": connection.waiting,
+        })
+    });
+    json!({ "connections": shown.collect::<Vec<Value>>(), "total": all.len() })
+}
+
+fn name_of(qnet: &Qnet, nd: Nd) -> String {
+    qnet.ndtostr(0, nd).unwrap_or_else(|| nd.0.to_string())
+}

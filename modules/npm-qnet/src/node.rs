@@ -1,0 +1,300 @@
+//! The node: the protocol, and everything around it that it is joined to.
+
+use crate::clients::Clients;
+use crate::door::Door;
+use crate::known::KnownFile;
+use crate::links::Links;
+use crate::netmgr::{Asker, MANAGER, Netmgr};
+use crate::servers::Servers;
+use crate::stats::Stats;
+use crate::transfer::Transfer;
+use crate::watch::{Cookie, Kind, Watcher};
+use io_net_ddk::abi::{LOG_INFO, LOG_WARNING};
+use io_net_ddk::prelude::*;
+use io_net_qnet::secure::PublicKey;
+use io_net_qnet::time::Instant;
+use io_net_qnet::transport::RefusedReason;
+use io_net_qnet::{Errno, Event, NodeName, Payload, Qnet, RemoteClient, Vthread};
+use std::collections::HashSet;
+
+/// Events done in one go, at most; the frames that they lead to go out between.
+const EVENTS_MAX: usize = 256;
+
+/// The node.
+pub(crate) struct Node {
+    pub(crate) qnet: Qnet,
+    pub(crate) links: Links,
+    pub(crate) door: Door,
+    pub(crate) clients: Clients,
+    pub(crate) servers: Servers,
+    pub(crate) netmgr: Netmgr,
+    /// Remote clients of the network manager.
+    pub(crate) askers: HashSet<RemoteClient>,
+    pub(crate) known: KnownFile,
+    pub(crate) stats: Stats,
+}
+
+// ---- Work ----
+
+impl Node {
+    /// Looks at what programs have sent and answered. Returns how much that was.
+    #[inline]
+    pub(crate) fn poll_programs(&mut self, now: Instant, budget: usize) -> usize {
+        let Node {
+            qnet,
+            clients,
+            servers,
+            netmgr,
+            stats,
+            ..
+        } = self;
+        servers.poll(now, qnet) + clients.poll(now, budget, qnet, netmgr, stats)
+    }
+
+    /// The worker is about to sleep, or has woken. Returns true where there is something to do.
+    pub(crate) fn arm(&mut self, sleeping: bool) -> bool {
+        let clients = self.clients.arm(sleeping);
+        sleeping && (self.servers.arm() || clients)
+    }
+
+    /// Takes the readiness of a watched descriptor. Returns whether there may be more at once.
+    pub(crate) fn handle_ready(&mut self, now: Instant, cookie: u64, cx: &Cx) -> bool {
+        let Some(cookie) = Cookie::from_bits(cookie) else {
+            return false;
+        };
+        let Node {
+            qnet,
+            door,
+            clients,
+            servers,
+            netmgr,
+            stats,
+            ..
+        } = self;
+        let watcher = Watcher { cx, stats };
+        match cookie.kind {
+            Kind::Door => return door.answer(now, clients, qnet, &watcher),
+            Kind::Caller => door.hear_again(now, cookie.number, clients, qnet, &watcher),
+            Kind::Client => clients.hung_up(now, cookie.number, qnet, netmgr, &watcher),
+            Kind::Connecting => servers.handle_welcome(now, cookie.number, qnet, &watcher),
+            Kind::Server => servers.handle_doorbell(now, cookie.number, qnet, &watcher),
+            Kind::Bell | Kind::ServerBell => {
+                clients.inbox.lower_bells();
+                servers.lower_bell();
+                self.poll_programs(now, EVENTS_MAX);
+            }
+        }
+        false
+    }
+
+    /// Does what the protocol asks for. Returns whether there was anything.
+    pub(crate) fn handle_events(&mut self, now: Instant, cx: &Cx) -> bool {
+        let mut any = false;
+        for _ in 0..EVENTS_MAX {
+            let Some(event) = self.qnet.poll_event() else {
+                break;
+            };
+            any = true;
+            self.handle_event(now, event, cx);
+        }
+        any |= !self.netmgr.finished.is_empty();
+        self.hand_out_answers(now);
+        any
+    }
+
+    /// Gives up what has waited for too long. Returns when to look again.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, cx: &Cx) -> Option<Instant> {
+        let watcher = Watcher {
+            cx,
+            stats: &self.stats,
+        };
+        let welcomes = self.servers.handle_timeout(now, &mut self.qnet, &watcher);
+        let hellos = self.door.handle_timeout(now, &watcher);
+        welcomes.into_iter().chain(hellos).min()
+    }
+
+    fn hand_out_answers(&mut self, now: Instant) {
+        for (asker, outcome) in std::mem::take(&mut self.netmgr.finished) {
+            match asker {
+                Asker::Local(question) => self.clients.answer(question, &outcome),
+                Asker::Remote(vthread) => {
+                    // Who has gone meanwhile misses nothing.
+                    let _ = match outcome {
+                        Ok(bytes) => {
+                            let data = Payload::from(&bytes[..]);
+                            self.qnet.server_reply(now, vthread, 0, 0, data)
+                        }
+                        Err(errno) => self.qnet.server_error(now, vthread, errno),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Leaves nothing behind that is watched or kept.
+    pub(crate) fn quiesce(&mut self, now: Instant, cx: &Cx) {
+        let watcher = Watcher {
+            cx,
+            stats: &self.stats,
+        };
+        self.door.close(&watcher);
+        self.clients.clear(&watcher);
+        self.servers.clear(&watcher);
+        watcher.unwatch(self.servers.bell());
+        for port in self.clients.inbox.ports() {
+            watcher.unwatch(port.bell());
+        }
+        self.links.clear(now, &mut self.qnet);
+    }
+}
+
+// ---- Events ----
+
+impl Node {
+    fn handle_event(&mut self, now: Instant, event: Event, cx: &Cx) {
+        match event {
+            Event::ClientRead {
+                send,
+                offset,
+                length,
+            } => self.for_client(now, send, Transfer::read(offset, length)),
+            Event::ClientWrite { send, offset, data } => {
+                self.for_client(now, send, Transfer::write(offset, data));
+            }
+            Event::ClientDone {
+                send,
+                result,
+                offset,
+                data,
+            } => match self.netmgr.owns(send) {
+                true => self.netmgr.answered(send, result, offset, &data),
+                false => self.for_client(now, send, Transfer::finish(result, offset, data)),
+            },
+            Event::ClientEvent { conn, event } => self.clients.event(conn, &event, &self.stats),
+            Event::ClientDead { conn, .. } => {
+                let watcher = Watcher {
+                    cx,
+                    stats: &self.stats,
+                };
+                match self.netmgr.dead(conn) {
+                    true => self.qnet.client_detach(now, conn),
+                    false => self.clients.dead(now, conn, &mut self.qnet, &watcher),
+                }
+            }
+            Event::Answer { query, result } => self.netmgr.looked_up(query, result),
+            Event::Resolve { query, .. } => self.qnet.resolved(now, query, Err(Errno::ENOENT)),
+            Event::NodeUp { .. } => self.stats.kif_nd_up.add(1),
+            Event::NodeDown { .. } => self.stats.kif_nd_down.add(1),
+            Event::Pinned { name, key } => self.pinned(&name, &key, cx),
+            Event::Refused { name, reason } => self.refused(&name, reason, cx),
+            event => self.handle_server_event(now, event, cx),
+        }
+    }
+
+    fn for_client(&mut self, now: Instant, send: io_net_qnet::ClientSend, transfer: Transfer) {
+        self.clients.transfer(now, send, transfer, &mut self.qnet);
+    }
+
+    fn handle_server_event(&mut self, now: Instant, event: Event, cx: &Cx) {
+        let Node {
+            qnet,
+            servers,
+            stats,
+            askers,
+            ..
+        } = self;
+        let watcher = Watcher { cx, stats };
+        match event {
+            Event::Connect {
+                client,
+                pid,
+                chid,
+                identity,
+            } => {
+                let channel = io_net_qnet::Channel { pid, chid };
+                stats.kif_net_server.add(1);
+                if channel == MANAGER {
+                    askers.insert(client);
+                    qnet.server_connected(now, client, Ok(1));
+                } else {
+                    servers.connect(now, client, channel, &identity, qnet, &watcher);
+                }
+            }
+            Event::Deliver {
+                client,
+                vthread,
+                info,
+                data,
+            } => {
+                stats.kif_server_msgs.add(1);
+                match askers.contains(&client) {
+                    true => self.ask(now, vthread, &data),
+                    false => servers.deliver(now, client, vthread, info, data, qnet),
+                }
+            }
+            Event::ServerData {
+                vthread,
+                offset,
+                result,
+            } => servers.data(vthread, offset, result),
+            Event::Unblock { vthread } => self.unblock(now, vthread, false),
+            Event::Abandoned { vthread } => self.unblock(now, vthread, true),
+            Event::ServerPulse { client, pulse } => {
+                stats.kif_server_pulses.add(1);
+                servers.pulse(client, pulse, stats);
+            }
+            Event::Disconnect { client } => {
+                askers.remove(&client);
+                servers.close(client, &watcher);
+            }
+            // Signals to other nodes' processes are not carried.
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, now: Instant, vthread: Vthread, question: &Payload) {
+        let asker = Asker::Remote(vthread);
+        let question = question.as_slice();
+        self.netmgr.ask(now, asker, question, &mut self.qnet);
+    }
+
+    fn unblock(&mut self, now: Instant, vthread: Vthread, abandoned: bool) {
+        self.stats.kif_server_unblock.add(u64::from(!abandoned));
+        let asker = Asker::Remote(vthread);
+        if self.netmgr.forget(now, asker, &mut self.qnet) && !abandoned {
+            let _ = self.qnet.server_error(now, vthread, Errno::EINTR);
+        }
+        self.servers
+            .unblock(now, vthread, abandoned, &mut self.qnet);
+    }
+
+    fn pinned(&mut self, name: &NodeName, key: &PublicKey, cx: &Cx) {
+        self.stats.nodes_pinned.add(1);
+        cx.log(LOG_INFO, format_args!("{name} is new, with the key {key}"));
+        if let Err(error) = self.known.add(&name.to_string(), key) {
+            let path = self.known.path().display();
+            let text = format_args!("{name} is not remembered in {path}: {error}");
+            cx.log(LOG_WARNING, text);
+        }
+    }
+
+    fn refused(&mut self, name: &str, reason: RefusedReason, cx: &Cx) {
+        self.stats.nodes_refused.add(1);
+        let path = self.known.path().display();
+        let why = match reason {
+            RefusedReason::NotAllowed => format!("its key is not in {path}, and trust=listed"),
+            RefusedReason::KeyChanged => format!(
+                "its key is not the one in {path}: somebody poses as it, or it was set up anew; \
+                 if that is so, remove its line there and mount npm-qnet again"
+            ),
+            RefusedReason::SecurityMismatch => {
+                "one of us has security=none and the other has not".to_owned()
+            }
+            RefusedReason::WrongName => "it answered under another name".to_owned(),
+        };
+        cx.log(
+            LOG_WARNING,
+            format_args!("node {name} is not let in: {why}"),
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! The registrant: frames, timers, sessions and control calls to the node.
+
+use crate::control;
+use crate::node::Node;
+use io_net_ddk::abi::{DEVCTL_JSON, LOG_WARNING};
+use io_net_ddk::errno::EOPNOTSUPP;
+use io_net_ddk::prelude::*;
+use io_net_ddk::{advert_name, answer};
+use io_net_qnet::time::Instant;
+
+/// The timer of the protocol.
+const TIMER_QNET: u32 = 0;
+/// The timer that tries again after the pool was dry.
+const TIMER_RETRY: u32 = 1;
+const RETRY_NS: u64 = 1_000_000;
+/// The timer that gives up what has waited for too long.
+const TIMER_WAITING: u32 = 2;
+/// Rounds of events and frames in one piece of work, at most; what is left waits for the next poll.
+const ROUNDS: usize = 8;
+
+/// The protocol.
+pub(crate) struct Protocol {
+    node: Node,
+    /// When the protocol's timer is set for; `u64::MAX` while it is not.
+    armed_ns: u64,
+    /// The timer of those who wait is set.
+    waiting_armed: bool,
+    /// The last piece of work ended before there was nothing left to do.
+    restless: bool,
+}
+
+impl Registrant for Protocol {
+    fn rx_up(&mut self, mut burst: Burst, cx: &Cx) {
+        let now = now(cx);
+        while let Some(packet) = burst.next() {
+            burst.prefetch(2);
+            self.take_packet(now, packet);
+        }
+        self.settle(now, cx);
+    }
+
+    fn poll(&mut self, budget: usize, cx: &Cx) -> usize {
+        let now = now(cx);
+        let done = self.node.poll_programs(now, budget) + usize::from(self.restless);
+        if done > 0 {
+            self.settle(now, cx);
+        }
+        done
+    }
+
+    fn arm(&mut self, sleeping: bool, _cx: &Cx) -> bool {
+        self.node.arm(sleeping)
+    }
+
+    fn event(&mut self, cookie: u64, _events: u32, cx: &Cx) -> bool {
+        let now = now(cx);
+        let more = self.node.handle_ready(now, cookie, cx);
+        self.settle(now, cx);
+        more
+    }
+
+    fn timer(&mut self, id: u32, now_ns: u64, cx: &Cx) {
+        let now = Instant::from_nanos(now_ns);
+        match id {
+            TIMER_QNET => {
+                self.armed_ns = u64::MAX;
+                self.node.qnet.handle_timeout(now);
+            }
+            TIMER_WAITING => self.waiting_armed = false,
+            _ => {}
+        }
+        self.settle(now, cx);
+    }
+
+    fn dl_advert(&mut self, advert: &Advert, cx: &Cx) {
+        if advert.up_type[..5] != *b"qnet\0" {
+            return;
+        }
+        let now = now(cx);
+        let Node {
+            qnet, links, stats, ..
+        } = &mut self.node;
+        if !links.take_advert(now, advert, qnet) {
+            stats.links_refused.add(1);
+            let name = advert_name(advert);
+            cx.log(
+                LOG_WARNING,
+                format_args!("{name}: Qnet speaks on 16 interfaces already; choose with bind="),
+            );
+        }
+        self.settle(now, cx);
+    }
+
+    fn devctl(&mut self, cmd: u32, data: &mut [u8], len: usize, cx: &Cx) -> Result<usize, Failure> {
+        if cmd != DEVCTL_JSON {
+            let text = format!("devctl {cmd} is not one of qnet's");
+            return Err(Failure::new(EOPNOTSUPP, text));
+        }
+        let text = control::request(&data[..len], &self.node)?;
+        self.settle(now(cx), cx);
+        answer(data, text.as_bytes())
+    }
+
+    fn quiesce(&mut self, cx: &Cx) {
+        for timer in [TIMER_QNET, TIMER_RETRY, TIMER_WAITING] {
+            cx.cancel_timer(timer);
+        }
+        cx.poller(false);
+        self.node.quiesce(now(cx), cx);
+    }
+}
+
+impl Protocol {
+    pub(crate) fn new(node: Node) -> Self {
+        Protocol {
+            node,
+            armed_ns: u64::MAX,
+            waiting_armed: false,
+            restless: false,
+        }
+    }
+
+    /// Hands a frame to the protocol, which deciphers it in place.
+    #[inline]
+    fn take_packet(&mut self, now: Instant, packet: SharedPacket) {
+        let Node {
+            qnet, links, stats, ..
+        } = &mut self.node;
+        let Some((link, from)) = links.origin(&packet) else {
+            stats.drop_not_bound.add(1);
+            return;
+        };
+        let own = match packet.is_chained() {
+            true => packet.copy(),
+            false => packet.into_unique(),
+        };
+        match own {
+            Some(mut packet) => qnet.handle_frame(now, link, from, packet.data_mut()),
+            None => stats.drop_no_buffer.add(1),
+        }
+    }
+
+    /// Ends a piece of work: does what the protocol asks for, sends its frames, and sets the timers.
+    #[inline]
+    fn settle(&mut self, now: Instant, cx: &Cx) {
+        let mut sent_all = true;
+        self.restless = true;
+        for _ in 0..ROUNDS {
+            let busy = self.node.handle_events(now, cx);
+            let Node {
+                qnet, links, stats, ..
+            } = &mut self.node;
+            sent_all = links.send(now, qnet, stats, cx);
+            if !busy {
+                self.restless = false;
+                break;
+            }
+        }
+        if !sent_all {
+            cx.timer(TIMER_RETRY, now.as_nanos() + RETRY_NS);
+        }
+        if !self.waiting_armed
+            && let Some(at) = self.node.handle_timeout(now, cx)
+        {
+            self.waiting_armed = true;
+            cx.timer(TIMER_WAITING, at.as_nanos());
+        }
+        let due = self.node.qnet.poll_timeout();
+        let due_ns = due.map_or(u64::MAX, Instant::as_nanos);
+        if due_ns < self.armed_ns {
+            self.armed_ns = due_ns;
+            cx.timer(TIMER_QNET, due_ns);
+        }
+    }
+}
+
+#[inline]
+fn now(cx: &Cx) -> Instant {
+    Instant::from_nanos(cx.now_ns())
+}
