@@ -16,7 +16,6 @@
 
 pub mod channel;
 pub mod connection;
-pub mod directory;
 pub mod error;
 pub mod event;
 #[allow(unsafe_code, reason = "C's side of the calls")]

@@ -9,10 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use io_net_proto::name::{DIRECTORY, Entry, LEN_MAX, is_valid, started};
+use io_net_rendezvous::path;
 
 use super::path::Scope;
-use super::resolve::read;
-use crate::directory;
+use super::resolve::{read, serves};
 use crate::error::{Error, Result};
 
 /// Everybody may attach, and only remove what is theirs.
@@ -52,7 +52,7 @@ impl Attached {
             chid,
             started: started(pid).ok_or(Error(libc::EIO))?,
         };
-        let run = directory::run();
+        let run = path::run();
         attach(&run, name, scope, entry).map_err(|error| match (error, scope) {
             (Error(libc::EACCES), Scope::Global) => Error::NOT_PERMITTED,
             (error, _) => error,
@@ -89,7 +89,7 @@ fn attach(run: &Path, name: &str, scope: Scope, entry: Entry) -> Result<Attached
     let file = dir.join(last);
     match fs::symlink_metadata(&file) {
         Ok(there) if there.is_dir() => return Err(Error(libc::EISDIR)),
-        Ok(_) if read(&file).is_some_and(|old| old.is_alive() && old != entry) => {
+        Ok(_) if read(&file).is_some_and(|old| serves(run, &old) && old != entry) => {
             return Err(Error(libc::EEXIST));
         }
         _ => {}
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// A runtime directory of the test's own.
+    /// A runtime directory of the test's own, with channels 1 and 2 of this process.
     struct Run(PathBuf);
 
     impl Run {
@@ -164,7 +164,12 @@ mod tests {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let n = COUNT.fetch_add(1, Ordering::Relaxed);
             let dir = std::env::temp_dir();
-            Self(dir.join(format!("io-net-msg-name-{}-{n}", std::process::id())))
+            let run = dir.join(format!("io-net-msg-name-{}-{n}", std::process::id()));
+            path::make(&run).unwrap();
+            for chid in [1, 2] {
+                fs::write(path::channel(&run, own(chid).pid, chid), "").unwrap();
+            }
+            Self(run)
         }
     }
 
@@ -206,6 +211,10 @@ mod tests {
         // The first one's name is another's by now, and stays.
         drop(first);
         assert_eq!(read(second.file()), Some(own(2)));
+        // As good as dead: its channel is gone.
+        fs::remove_file(path::channel(&run.0, own(2).pid, 2)).unwrap();
+        let third = attach(&run.0, "a", Scope::Global, own(1)).unwrap();
+        assert_eq!(read(third.file()), Some(own(1)));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
 use io_net_proto::name::{DIRECTORY, Entry};
+use io_net_rendezvous::path as rendezvous;
 
 use super::path::{Path, Scope};
 use crate::error::{Error, Result};
-use crate::{directory, flags, netmgr};
+use crate::{flags, netmgr};
 
 /// Nobody serves the name.
 const NONE: Error = Error(libc::ENOENT);
@@ -36,15 +37,18 @@ pub fn resolve(path: &Path<'_>) -> Result<Place> {
 
 /// On this node; a global name that is not here may be on another.
 fn here(path: &Path<'_>) -> Result<Place> {
-    let file = directory::run()
+    let run = rendezvous::run();
+    let file = run
         .join(DIRECTORY)
         .join(path.scope.directory())
         .join(path.name);
-    let found = read(&file).filter(Entry::is_alive).map(|entry| Place {
-        nd: flags::ND_LOCAL_NODE,
-        pid: entry.pid,
-        chid: entry.chid,
-    });
+    let found = read(&file)
+        .filter(|entry| serves(&run, entry))
+        .map(|entry| Place {
+            nd: flags::ND_LOCAL_NODE,
+            pid: entry.pid,
+            chid: entry.chid,
+        });
     match (found, path.scope) {
         (Some(place), _) => Ok(place),
         (None, Scope::Local) => Err(NONE),
@@ -70,6 +74,11 @@ fn there(node: &str, path: &Path<'_>) -> Result<Place> {
 
 fn ask(nd: u32, path: &Path<'_>) -> Result<Place> {
     netmgr::resolve(nd, &path.below_dev_name())
+}
+
+/// Whether the channel of an entry is there: its process lives, and has not destroyed it.
+pub(super) fn serves(run: &std::path::Path, entry: &Entry) -> bool {
+    entry.is_alive() && rendezvous::channel(run, entry.pid, entry.chid).exists()
 }
 
 /// Reads an entry. Others may write to the directory: whatever is there, this neither waits nor
