@@ -91,12 +91,12 @@ impl Settings {
         let (system_host, system_domain) = hostname.split_once('.').unwrap_or((hostname, ""));
         let host = named(options, "host", system_host, is_node_name)?;
         let domain = named(options, "domain", system_domain, is_domain)?;
-        let own_file = |name: &str, end: &str| {
-            let usual = || state_dir.join(format!("{host}.{end}"));
-            options.text(name).map_or_else(usual, PathBuf::from)
+        let own_file = |name: &str, end: &str| -> Result<PathBuf, Failure> {
+            let given = each(options, name, PATH, parse_path)?.pop();
+            Ok(given.unwrap_or_else(|| state_dir.join(format!("{host}.{end}"))))
         };
         let settings = Settings {
-            prefix: options.text("prefix").map(PathBuf::from),
+            prefix: each(options, "prefix", PATH, parse_path)?.pop(),
             bind: each(options, "bind", "enN or ip", parse_bind)?,
             resolve: resolvers(options)?,
             secure: one_of(options, "security", &[("noise", true), ("none", false)])?,
@@ -108,8 +108,8 @@ impl Settings {
                     ("listed", TrustPolicy::AllowList),
                 ],
             )?,
-            key: own_file("key", "key"),
-            known: own_file("known", "known"),
+            key: own_file("key", "key")?,
+            known: own_file("known", "known")?,
             users: users(options)?,
             times: Times::parse(options)?,
             host,
@@ -206,6 +206,8 @@ fn number(options: Options, name: &str, least: u32, most: u32) -> Result<Option<
     Err(malformed(name, &value.to_string(), &wanted))
 }
 
+/// What `prefix=`, `key=` and `known=` take.
+const PATH: &str = "a path from the root";
 /// What `maproot=` and `mapany=` take.
 const MAPPED: &str = "a user's number, with or without :GROUP, or same";
 
@@ -265,6 +267,11 @@ fn is_node_name(text: &str) -> bool {
 
 fn is_domain(text: &str) -> bool {
     text.is_empty() || text.len() <= NAME_MAX && text.split('.').all(is_word)
+}
+
+/// io-net's own directory is none that anybody has in mind.
+fn parse_path(text: &str) -> Option<PathBuf> {
+    (text.len() > 1 && text.starts_with('/')).then(|| PathBuf::from(text))
 }
 
 fn parse_bind(text: &str) -> Option<Bind> {
@@ -376,6 +383,9 @@ mod tests {
             "domain=a..b",
             "bind=",
             "bind=ip",
+            "prefix=..",
+            "key=",
+            "known=/",
             "bind=en0,resolve=dns",
             "resolve=nis",
             "resolve=file:etc",
