@@ -49,7 +49,7 @@ pub(crate) struct RawMsgInfo {
     pub(super) scoid: i32,
     pub(super) coid: i32,
     pub(super) msglen: size_t,
-    srcmsglen: size_t,
+    pub(super) srcmsglen: size_t,
     dstmsglen: size_t,
     priority: i16,
     flags: i16,

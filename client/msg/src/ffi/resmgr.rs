@@ -2,7 +2,7 @@
 //!
 //! What a client says of itself is checked here, before a handler sees it: messages that are shorter
 //! than their structure, lengths that are negative or beyond the message. A handler may rely on the
-//! structure being whole and, for a devctl, on its data.
+//! structure being whole, and on the data of a devctl or a write being there to be read.
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -16,7 +16,9 @@ use super::receive::{MsgRead, MsgReadv, MsgWrite, MsgWritev, RawPulse};
 use crate::error::{Error, Result};
 use crate::handle;
 use crate::name::{self, Attached};
-use crate::resmgr::message::{CONNECT_OPEN, Connect, Devctl, Seek, Transfer, kind};
+use crate::resmgr::message::{
+    CONNECT_OPEN, Connect, Devctl, Seek, Transfer, XTYPE_MASK, XTYPE_OFFSET, kind,
+};
 
 /// `_RESMGR_NOREPLY`.
 const NO_REPLY: c_int = c_int::MIN;
@@ -325,8 +327,20 @@ unsafe fn io(dispatch: &Dispatch, ctp: *mut Context, of: u16) -> Result<c_int> {
 fn check(of: u16, message: &[u8], context: &Context) -> Result<()> {
     match of {
         kind::READ | kind::WRITE => {
-            let (transfer, _) = Transfer::read_from_prefix(message).map_err(|_| Error::INVALID)?;
-            (transfer.nbytes >= 0).then_some(()).ok_or(Error::INVALID)
+            let (transfer, rest) =
+                Transfer::read_from_prefix(message).map_err(|_| Error::INVALID)?;
+            let nbytes = usize::try_from(transfer.nbytes).map_err(|_| Error::INVALID)?;
+            let extra = match transfer.xtype & XTYPE_MASK {
+                XTYPE_OFFSET => size_of::<i64>(),
+                _ => 0,
+            };
+            let data = if of == kind::WRITE { nbytes } else { 0 };
+            let whole = size_of::<Transfer>() + extra + data;
+            if rest.len() >= extra && context.info.srcmsglen >= whole {
+                Ok(())
+            } else {
+                Err(Error::INVALID)
+            }
         }
         kind::LSEEK => Seek::read_from_prefix(message)
             .map(drop)
