@@ -8,6 +8,7 @@
 //! | [`door`] | programs that ask for sessions |
 //! | [`clients`], [`transfer`] | local clients of other nodes' channels |
 //! | [`servers`] | local servers of other nodes' clients |
+//! | [`resolver`] | finding nodes by DNS, file and etcd |
 //! | [`netmgr`] | questions about nodes and names |
 //! | [`key`], [`known`] | this node's key, and other nodes' |
 //! | [`control`] | `io-netctl qnet` |
@@ -28,6 +29,7 @@ mod netmgr;
 mod node;
 mod options;
 mod protocol;
+mod resolver;
 mod servers;
 mod stats;
 mod transfer;
@@ -47,6 +49,7 @@ use links::Links;
 use netmgr::Netmgr;
 use node::Node;
 use options::Settings;
+use resolver::Resolvers;
 use servers::Servers;
 use std::path::PathBuf;
 use watch::{Cookie, Kind, Watcher};
@@ -84,6 +87,8 @@ fn init(init: &mut Init) -> Result<(), Failure> {
             netmgr: Netmgr::new(&run_dir),
             servers: Servers::new(run_dir, bell),
             askers: Default::default(),
+            resolvers: Resolvers::start(&settings.resolve, cx.waker()).map_err(system)?,
+            published_at: None,
             known,
             stats: stats::Stats::new(cx),
         };

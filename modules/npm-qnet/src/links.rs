@@ -54,6 +54,24 @@ impl Links {
         numbered.filter_map(|(at, link)| Some((LinkId(at as u8), link.as_ref()?)))
     }
 
+    /// Our addresses on links over IP.
+    pub(crate) fn ip_addresses(&self) -> Vec<IpAddr> {
+        let of = |(_, link): (LinkId, &Link)| match link.addr {
+            LinkAddr::Ip(address) => Some(address),
+            LinkAddr::Mac(_) => None,
+        };
+        self.iter().filter_map(of).collect()
+    }
+
+    /// The ways to a node with these addresses: each, over every link over IP.
+    pub(crate) fn paths(&self, addresses: &[IpAddr]) -> Vec<(LinkId, LinkAddr)> {
+        let over_ip = |link: &Link| matches!(link.addr, LinkAddr::Ip(_));
+        let links = self.iter().filter(|(_, link)| over_ip(link));
+        links
+            .flat_map(|(id, _)| addresses.iter().map(move |&ip| (id, LinkAddr::Ip(ip))))
+            .collect()
+    }
+
     /// The link that a packet came over, and who sent it.
     #[inline]
     pub(crate) fn origin(&mut self, packet: &SharedPacket) -> Option<(LinkId, LinkAddr)> {

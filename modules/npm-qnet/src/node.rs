@@ -5,6 +5,7 @@ use crate::door::Door;
 use crate::known::KnownFile;
 use crate::links::Links;
 use crate::netmgr::{Asker, MANAGER, Netmgr};
+use crate::resolver::{PUBLISH, Resolvers};
 use crate::servers::Servers;
 use crate::stats::Stats;
 use crate::transfer::Transfer;
@@ -30,6 +31,9 @@ pub(crate) struct Node {
     pub(crate) netmgr: Netmgr,
     /// Remote clients of the network manager.
     pub(crate) askers: HashSet<RemoteClient>,
+    pub(crate) resolvers: Resolvers,
+    /// When this node has last told where it is.
+    pub(crate) published_at: Option<Instant>,
     pub(crate) known: KnownFile,
     pub(crate) stats: Stats,
 }
@@ -48,7 +52,19 @@ impl Node {
             stats,
             ..
         } = self;
-        servers.poll(now, qnet) + clients.poll(now, budget, qnet, netmgr, stats)
+        let done = servers.poll(now, qnet) + clients.poll(now, budget, qnet, netmgr, stats);
+        done + self.take_resolved(now)
+    }
+
+    /// Takes what resolvers have found: addresses, on each link where there may be such.
+    fn take_resolved(&mut self, now: Instant) -> usize {
+        let mut done = 0;
+        while let Some((query, found)) = self.resolvers.next() {
+            let paths = self.links.paths(&found);
+            self.qnet.resolved(now, query, Ok(&paths));
+            done += 1;
+        }
+        done
     }
 
     /// The worker is about to sleep, or has woken. Returns true where there is something to do.
@@ -110,7 +126,24 @@ impl Node {
         };
         let welcomes = self.servers.handle_timeout(now, &mut self.qnet, &watcher);
         let hellos = self.door.handle_timeout(now, &watcher);
-        welcomes.into_iter().chain(hellos).min()
+        let publishing = self.publish(now);
+        let times = [welcomes, hellos, publishing];
+        times.into_iter().flatten().min()
+    }
+
+    /// Tells resolvers where this node is, now and then. Returns when to do so next.
+    fn publish(&mut self, now: Instant) -> Option<Instant> {
+        if !self.resolvers.publishes() {
+            return None;
+        }
+        let due = self.published_at.is_none_or(|at| now >= at + PUBLISH);
+        let addresses = self.links.ip_addresses();
+        if due && !addresses.is_empty() {
+            let name = self.qnet.name().to_string();
+            self.resolvers.publish(name, addresses);
+            self.published_at = Some(now);
+        }
+        Some(self.published_at.unwrap_or(now) + PUBLISH)
     }
 
     fn hand_out_answers(&mut self, now: Instant) {
@@ -182,7 +215,15 @@ impl Node {
                 }
             }
             Event::Answer { query, result } => self.netmgr.looked_up(query, result),
-            Event::Resolve { query, .. } => self.qnet.resolved(now, query, Err(Errno::ENOENT)),
+            Event::Resolve {
+                query,
+                resolver,
+                name,
+            } => {
+                if !self.resolvers.find(query, resolver, name.to_string()) {
+                    self.qnet.resolved(now, query, Err(Errno::ENOENT));
+                }
+            }
             Event::NodeUp { .. } => self.stats.kif_nd_up.add(1),
             Event::NodeDown { .. } => self.stats.kif_nd_down.add(1),
             Event::Pinned { name, key } => self.pinned(&name, &key, cx),

@@ -167,7 +167,8 @@ impl Settings {
 }
 
 impl Resolver {
-    fn kind(&self) -> io_net_qnet::Resolver {
+    /// Which kind of resolver it is.
+    pub(crate) fn kind(&self) -> io_net_qnet::Resolver {
         match self {
             Resolver::Ndp => io_net_qnet::Resolver::Ndp,
             Resolver::Dns => io_net_qnet::Resolver::Dns,
