@@ -6,12 +6,26 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
-use crate::connection::Reply;
+use crate::channel::{self, Core};
+use crate::connection::{Link, Reply};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::info::{ClientInfo, MsgInfo};
+use crate::process::{Process, SCOID_FIRST};
 use crate::pulse::Pulse;
+use crate::{deliver, received, transfer};
+
+/// The channel with this number, for those who receive on it.
+fn channel(chid: i32) -> Result<Arc<Core>> {
+    Process::get().channel(chid).ok_or(Error::SRCH)
+}
+
+#[inline]
+fn connection(coid: i32) -> Result<Arc<Link>> {
+    Process::get().connection(coid).ok_or(Error::BADF)
+}
 
 /// What [`msg_receive`] brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +41,7 @@ pub enum Incoming {
 /// # Errors
 /// As [`crate::Channel::create`].
 pub fn channel_create(flags: u32) -> Result<i32> {
-    let _ = flags;
-    Err(Error::NO_SYS)
+    Core::create(flags).map(|core| core.chid())
 }
 
 /// `ChannelDestroy`. Waiting clients get ESRCH, and so do this process's receiving threads.
@@ -36,8 +49,11 @@ pub fn channel_create(flags: u32) -> Result<i32> {
 /// # Errors
 /// EINVAL when there is no such channel.
 pub fn channel_destroy(chid: i32) -> Result<()> {
-    let _ = chid;
-    Err(Error::NO_SYS)
+    let core = channel(chid).map_err(|_| Error::INVALID)?;
+    match core.destroy() {
+        true => Ok(()),
+        false => Err(Error::INVALID),
+    }
 }
 
 /// The channel's descriptor for epoll, see [`crate::Channel::fd`].
@@ -45,8 +61,7 @@ pub fn channel_destroy(chid: i32) -> Result<()> {
 /// # Errors
 /// EINVAL when there is no such channel, EMFILE.
 pub fn channel_fd(chid: i32) -> Result<RawFd> {
-    let _ = chid;
-    Err(Error::NO_SYS)
+    channel(chid).map_err(|_| Error::INVALID)?.fd()
 }
 
 /// `ConnectAttach`. The coid.
@@ -54,8 +69,7 @@ pub fn channel_fd(chid: i32) -> Result<RawFd> {
 /// # Errors
 /// As [`crate::Connection::attach`].
 pub fn connect_attach(nd: u32, pid: i32, chid: i32, index: u32, flags: u32) -> Result<i32> {
-    let _ = (nd, pid, chid, index, flags);
-    Err(Error::NO_SYS)
+    Link::attach(nd, pid, chid, index, flags).map(|link| link.coid())
 }
 
 /// `ConnectDetach`, of a coid, or of a server's scoid after a DISCONNECT pulse.
@@ -63,8 +77,13 @@ pub fn connect_attach(nd: u32, pid: i32, chid: i32, index: u32, flags: u32) -> R
 /// # Errors
 /// EINVAL when there is no such connection.
 pub fn connect_detach(coid: i32) -> Result<()> {
-    let _ = coid;
-    Err(Error::NO_SYS)
+    let process = Process::get();
+    let found = match coid >= SCOID_FIRST {
+        // A living client's number is taken only with the client: here it ends its session.
+        true => process.remove_client(coid).map(|end| end.die()),
+        false => process.remove_connection(coid).map(drop),
+    };
+    found.ok_or(Error::INVALID)
 }
 
 /// `ConnectFlags`: sets the bits of `mask` to `bits` and returns the flags before.
@@ -72,8 +91,8 @@ pub fn connect_detach(coid: i32) -> Result<()> {
 /// # Errors
 /// EINVAL when there is no such connection.
 pub fn connect_flags(coid: i32, mask: u32, bits: u32) -> Result<u32> {
-    let _ = (coid, mask, bits);
-    Err(Error::NO_SYS)
+    let link = Process::get().connection(coid).ok_or(Error::INVALID)?;
+    Ok(link.set_flags(mask, bits))
 }
 
 /// `ConnectServerInfo`: nd, pid, chid, scoid and coid of this process's connection `coid` or, when there is
@@ -82,8 +101,17 @@ pub fn connect_flags(coid: i32, mask: u32, bits: u32) -> Result<u32> {
 /// # Errors
 /// EINVAL when there is none.
 pub fn connect_server_info(coid: i32) -> Result<MsgInfo> {
-    let _ = coid;
-    Err(Error::NO_SYS)
+    let link = Process::get().connection_from(coid);
+    let link = link.ok_or(Error::INVALID)?;
+    let (nd, pid, chid) = link.session().target();
+    Ok(MsgInfo {
+        nd,
+        pid,
+        chid,
+        scoid: link.session().end().scoid(),
+        coid: link.coid(),
+        ..MsgInfo::default()
+    })
 }
 
 /// `ConnectClientInfo`: who is at the other end of a `scoid`.
@@ -91,8 +119,8 @@ pub fn connect_server_info(coid: i32) -> Result<MsgInfo> {
 /// # Errors
 /// EINVAL when there is no such client.
 pub fn connect_client_info(scoid: i32) -> Result<ClientInfo> {
-    let _ = scoid;
-    Err(Error::NO_SYS)
+    let end = Process::get().client(scoid).ok_or(Error::INVALID)?;
+    Ok(received::client(&end))
 }
 
 /// `MsgSendv`.
@@ -100,8 +128,7 @@ pub fn connect_client_info(scoid: i32) -> Result<ClientInfo> {
 /// # Errors
 /// EBADF when there is no such connection; as [`crate::Connection::send`].
 pub fn msg_send(coid: i32, message: &[IoSlice<'_>], reply: &mut [IoSliceMut<'_>]) -> Result<Reply> {
-    let _ = (coid, message, reply);
-    Err(Error::BADF)
+    connection(coid)?.send(message, reply)
 }
 
 /// `MsgSendPulse`.
@@ -109,8 +136,7 @@ pub fn msg_send(coid: i32, message: &[IoSlice<'_>], reply: &mut [IoSliceMut<'_>]
 /// # Errors
 /// EBADF when there is no such connection; as [`crate::Connection::pulse`].
 pub fn msg_send_pulse(coid: i32, priority: i32, code: i8, value: u64) -> Result<()> {
-    let _ = (coid, priority, code, value);
-    Err(Error::BADF)
+    connection(coid)?.pulse(priority, code, value)
 }
 
 /// `MsgReceivev`. For a pulse nothing is put into `parts`.
@@ -118,8 +144,13 @@ pub fn msg_send_pulse(coid: i32, priority: i32, code: i8, value: u64) -> Result<
 /// # Errors
 /// ESRCH when there is no such channel; as [`crate::Channel::receive`].
 pub fn msg_receive(chid: i32, parts: &mut [IoSliceMut<'_>]) -> Result<Incoming> {
-    let _ = (chid, parts);
-    Err(Error::SRCH)
+    match channel(chid)?.receive(parts)? {
+        channel::Incoming::Pulse(pulse) => Ok(Incoming::Pulse(pulse)),
+        channel::Incoming::Message(received) => {
+            let info = received.info();
+            Ok(Incoming::Message(received.into_rcvid(), info))
+        }
+    }
 }
 
 /// `MsgReceivePulse`.
@@ -127,8 +158,7 @@ pub fn msg_receive(chid: i32, parts: &mut [IoSliceMut<'_>]) -> Result<Incoming> 
 /// # Errors
 /// As [`msg_receive`].
 pub fn msg_receive_pulse(chid: i32) -> Result<Pulse> {
-    let _ = chid;
-    Err(Error::SRCH)
+    channel(chid)?.receive_pulse()
 }
 
 /// `MsgReplyv`.
@@ -136,8 +166,8 @@ pub fn msg_receive_pulse(chid: i32) -> Result<Pulse> {
 /// # Errors
 /// ESRCH when no message with this rcvid waits; as [`crate::Received::reply`].
 pub fn msg_reply(rcvid: i32, status: i64, parts: &[IoSlice<'_>]) -> Result<()> {
-    let _ = (rcvid, status, parts);
-    Err(Error::SRCH)
+    let (end, message) = received::find(rcvid)?;
+    transfer::reply(&end, &message, status, 0, parts)
 }
 
 /// `MsgError`. Error 0 is a reply with status 0.
@@ -145,8 +175,8 @@ pub fn msg_reply(rcvid: i32, status: i64, parts: &[IoSlice<'_>]) -> Result<()> {
 /// # Errors
 /// As [`msg_reply`].
 pub fn msg_error(rcvid: i32, error: i32) -> Result<()> {
-    let _ = (rcvid, error);
-    Err(Error::SRCH)
+    let (end, message) = received::find(rcvid)?;
+    transfer::reply(&end, &message, 0, error, &[])
 }
 
 /// `MsgReadv`.
@@ -154,8 +184,8 @@ pub fn msg_error(rcvid: i32, error: i32) -> Result<()> {
 /// # Errors
 /// As [`msg_reply`] and [`crate::Received::read`].
 pub fn msg_read(rcvid: i32, parts: &mut [IoSliceMut<'_>], offset: usize) -> Result<usize> {
-    let _ = (rcvid, parts, offset);
-    Err(Error::SRCH)
+    let (end, message) = received::find(rcvid)?;
+    transfer::read(&end, &message, offset, parts)
 }
 
 /// `MsgWritev`.
@@ -163,8 +193,8 @@ pub fn msg_read(rcvid: i32, parts: &mut [IoSliceMut<'_>], offset: usize) -> Resu
 /// # Errors
 /// As [`msg_reply`] and [`crate::Received::write`].
 pub fn msg_write(rcvid: i32, parts: &[IoSlice<'_>], offset: usize) -> Result<usize> {
-    let _ = (rcvid, parts, offset);
-    Err(Error::SRCH)
+    let (end, message) = received::find(rcvid)?;
+    transfer::write(&end, &message, offset, parts)
 }
 
 /// `MsgInfo`.
@@ -172,8 +202,11 @@ pub fn msg_write(rcvid: i32, parts: &[IoSlice<'_>], offset: usize) -> Result<usi
 /// # Errors
 /// ESRCH when no message with this rcvid waits.
 pub fn msg_info(rcvid: i32) -> Result<MsgInfo> {
-    let _ = rcvid;
-    Err(Error::SRCH)
+    let (end, message) = received::find(rcvid)?;
+    match end.is_waiting(&message) {
+        true => Ok(received::info(&end, &message)),
+        false => Err(Error::SRCH),
+    }
 }
 
 /// `MsgDeliverEvent`. The message may have been replied to: the rcvid names its client then.
@@ -181,8 +214,9 @@ pub fn msg_info(rcvid: i32) -> Result<MsgInfo> {
 /// # Errors
 /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet.
 pub fn msg_deliver_event(rcvid: i32, event: &Event) -> Result<()> {
-    let _ = (rcvid, event);
-    Err(Error::SRCH)
+    let end = received::find_client(rcvid)?;
+    let tid = received::find(rcvid).map_or(0, |(_, message)| message.tid);
+    deliver::send(&end, tid, event)
 }
 
 /// `MsgVerifyEvent`: whether the event could be delivered to the client: fields in range, client
@@ -191,6 +225,17 @@ pub fn msg_deliver_event(rcvid: i32, event: &Event) -> Result<()> {
 /// # Errors
 /// EINVAL for an event that cannot be, EBADF for a coid that is none, ESRCH when the client has gone, EREMOTE for a remote client.
 pub fn msg_verify_event(rcvid: i32, event: &Event) -> Result<()> {
-    let _ = (rcvid, event);
-    Err(Error::SRCH)
+    deliver::check(event)?;
+    if rcvid != 0 {
+        let end = received::find_client(rcvid)?;
+        return match (end.is_dead(), end.identity().nd) {
+            (true, _) => Err(Error::SRCH),
+            (_, 0) => Ok(()),
+            _ => Err(Error::NO_REMOTE),
+        };
+    }
+    match *event {
+        Event::Pulse { coid, .. } => connection(coid).map(drop),
+        _ => Ok(()),
+    }
 }

@@ -8,7 +8,9 @@
 //! | [`name`], [`netmgr`] | names of channels, and of nodes |
 //! | [`resmgr`] | files by message |
 //! | `ffi` | the calls for C |
-//! | [`pulse`], [`event`], [`info`], [`timeout`], [`flags`] | QNX's structures and constants |
+//! | [`pulse`], [`event`], [`info`], [`timeout`], [`priority`], [`flags`] | QNX's structures and constants |
+//! | `session`, `transfer`, `deliver` | what the calls above are made of |
+//! | `process`, `thread`, `keeper` | what a process and a thread have; the thread that watches over it |
 //!
 //! Every call may be made from any thread. Errors are errnos: [`Error`].
 
@@ -16,6 +18,7 @@
 
 pub mod channel;
 pub mod connection;
+mod deliver;
 pub mod error;
 pub mod event;
 #[allow(unsafe_code, reason = "C's side of the calls")]
@@ -23,12 +26,20 @@ mod ffi;
 pub mod flags;
 pub mod handle;
 pub mod info;
+mod keeper;
 pub mod name;
 pub mod netmgr;
+pub mod priority;
+mod process;
 pub mod pulse;
 pub mod received;
 pub mod resmgr;
+mod session;
+mod spin;
+mod thread;
 pub mod timeout;
+mod transfer;
+mod wait;
 
 pub use channel::{Channel, Incoming};
 pub use connection::{Connection, Reply};

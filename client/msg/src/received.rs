@@ -1,33 +1,54 @@
 //! A message that has been received and waits for its reply.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::sync::Arc;
+
+use io_net_rendezvous::layout::Slot;
+use io_net_rendezvous::server::{Message, ServerEnd};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::info::{ClientInfo, MsgInfo};
+use crate::info::{ClientInfo, MI_UNBLOCK_REQ, MsgInfo};
+use crate::process::{Process, SCOID_FIRST, SCOIDS_MAX};
+use crate::{deliver, transfer};
 
-/// A received message. Its sender waits until it is replied to. One that is dropped instead
-/// ends its sender's call with ECANCELED.
+/// A received message. Its sender waits until it is replied to. One that is dropped instead ends
+/// its sender's call with ECANCELED.
 #[derive(Debug)]
-pub struct Received(());
+pub struct Received {
+    end: Arc<ServerEnd>,
+    message: Message,
+    /// Nothing is left to do when this is dropped.
+    done: bool,
+}
 
 impl Received {
+    #[inline]
+    pub(crate) fn new(end: Arc<ServerEnd>, message: Message) -> Self {
+        Self {
+            end,
+            message,
+            done: false,
+        }
+    }
+
     /// `MsgInfo`.
     #[must_use]
     pub fn info(&self) -> MsgInfo {
-        MsgInfo::default()
+        info(&self.end, &self.message)
     }
 
     /// `ConnectClientInfo`: who sent it.
     #[must_use]
     pub fn client(&self) -> ClientInfo {
-        ClientInfo::default()
+        client(&self.end)
     }
 
     /// Bytes of it that the receive put into its buffers.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        self.message.received as usize
     }
 
     /// Whether the receive put nothing into its buffers.
@@ -39,16 +60,20 @@ impl Received {
     /// Its rcvid, which an UNBLOCK pulse names: above 0.
     #[must_use]
     pub fn rcvid(&self) -> i32 {
-        0
+        rcvid(&self.end, &self.message)
     }
 
     /// Turns it into a number for [`crate::handle`]'s calls, to be replied to from anywhere.
     #[must_use]
-    pub fn into_rcvid(self) -> i32 {
-        0
+    pub fn into_rcvid(mut self) -> i32 {
+        self.done = true;
+        let records = self.end.records();
+        records.set_received(&self.message, self.message.received);
+        self.rcvid()
     }
 
-    /// `MsgRead`: copies the message's bytes from `offset` on; how many, less than asked for at the message's end.
+    /// `MsgRead`: copies the message's bytes from `offset` on; how many, less than asked for at the
+    /// message's end.
     ///
     /// # Errors
     /// ESRCH when the sender has gone or given up, EFAULT when its memory cannot be read.
@@ -61,12 +86,11 @@ impl Received {
     /// # Errors
     /// As [`Received::read`].
     pub fn read_v(&self, offset: usize, parts: &mut [IoSliceMut<'_>]) -> Result<usize> {
-        let _ = (offset, parts);
-        Err(Error::NO_SYS)
+        transfer::read(&self.end, &self.message, offset, parts)
     }
 
-    /// `MsgWrite`: writes into the sender's reply buffer at `offset`; how many bytes, less than given at the buffer's
-    /// end.
+    /// `MsgWrite`: writes into the sender's reply buffer at `offset`; how many bytes, less than
+    /// given at the buffer's end.
     ///
     /// # Errors
     /// As [`Received::read`].
@@ -79,15 +103,16 @@ impl Received {
     /// # Errors
     /// As [`Received::read`].
     pub fn write_v(&self, offset: usize, parts: &[IoSlice<'_>]) -> Result<usize> {
-        let _ = (offset, parts);
-        Err(Error::NO_SYS)
+        transfer::write(&self.end, &self.message, offset, parts)
     }
 
-    /// `MsgReply`: ends the sender's call with `status` and, at the beginning of its reply buffer, as many of `bytes` as fit.
+    /// `MsgReply`: ends the sender's call with `status` and, at the beginning of its reply buffer,
+    /// as many of `bytes` as fit.
     ///
     /// # Errors
     /// ESRCH when the sender has gone or given up. EFAULT when its memory cannot be written; the
     /// sender's call has then ended with EFAULT too.
+    #[inline]
     pub fn reply(self, status: i64, bytes: &[u8]) -> Result<()> {
         self.reply_v(status, &[IoSlice::new(bytes)])
     }
@@ -96,27 +121,108 @@ impl Received {
     ///
     /// # Errors
     /// As [`Received::reply`].
-    pub fn reply_v(self, status: i64, parts: &[IoSlice<'_>]) -> Result<()> {
-        let _ = (status, parts);
-        Err(Error::NO_SYS)
+    #[inline]
+    pub fn reply_v(mut self, status: i64, parts: &[IoSlice<'_>]) -> Result<()> {
+        self.done = true;
+        transfer::reply(&self.end, &self.message, status, 0, parts)
     }
 
     /// `MsgError`: ends the sender's call with an error.
     ///
     /// # Errors
     /// ESRCH when the sender has gone or given up.
-    pub fn error(self, error: Error) -> Result<()> {
-        let _ = error;
-        Err(Error::NO_SYS)
+    pub fn error(mut self, error: Error) -> Result<()> {
+        self.done = true;
+        transfer::reply(&self.end, &self.message, 0, error.errno(), &[])
     }
 
     /// `MsgDeliverEvent`, to the sender's process; may be called again after the reply by
     /// [`crate::handle::msg_deliver_event`].
     ///
     /// # Errors
-    /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet.
+    /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet, EINVAL for
+    /// [`Event::Unblock`].
     pub fn deliver_event(&self, event: &Event) -> Result<()> {
-        let _ = event;
-        Err(Error::NO_SYS)
+        deliver::send(&self.end, self.message.tid, event)
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if !self.done {
+            // The sender may have gone.
+            let error = Error::CANCELED.errno();
+            let _ = transfer::reply(&self.end, &self.message, 0, error, &[]);
+        }
+    }
+}
+
+/// `MsgInfo`'s answer.
+pub(crate) fn info(end: &ServerEnd, message: &Message) -> MsgInfo {
+    let identity = end.identity();
+    let unblock = end.records().unblock_asked(message.slot);
+    MsgInfo {
+        nd: identity.nd,
+        srcnd: identity.srcnd,
+        pid: identity.pid,
+        tid: message.tid.cast_signed(),
+        chid: end.target().2,
+        scoid: end.scoid(),
+        coid: message.coid,
+        msglen: message.received,
+        srcmsglen: message.len,
+        dstmsglen: message.room,
+        priority: (message.priority & 0xff).cast_signed(),
+        flags: if unblock { MI_UNBLOCK_REQ } else { 0 },
+    }
+}
+
+/// `ConnectClientInfo`'s answer.
+pub(crate) fn client(end: &ServerEnd) -> ClientInfo {
+    let identity = end.identity();
+    let sid = match identity.nd {
+        0 => io_net_os::task::session_id(identity.pid),
+        _ => None,
+    };
+    ClientInfo {
+        nd: identity.nd,
+        pid: identity.pid,
+        sid: sid.unwrap_or(-1),
+        uid: identity.uid,
+        gid: identity.gid,
+    }
+}
+
+// ---- The numbers of received messages ----
+
+// From the top: 0, the generation's low 12 bits, 6 bits of slot, 13 bits of scoid.
+const SLOT_SHIFT: u32 = SCOIDS_MAX.trailing_zeros();
+const GENERATION_SHIFT: u32 = SLOT_SHIFT + 6;
+const GENERATION_MASK: u32 = (1 << (31 - GENERATION_SHIFT)) - 1;
+
+/// A message's rcvid: above 0, and another one for the next 4095 messages in the same slot.
+pub(crate) fn rcvid(end: &ServerEnd, message: &Message) -> i32 {
+    let scoid = end.scoid().wrapping_sub(SCOID_FIRST).cast_unsigned() % SCOIDS_MAX as u32;
+    let generation = message.generation.number() & GENERATION_MASK;
+    let word = generation << GENERATION_SHIFT | (message.slot.index() as u32) << SLOT_SHIFT | scoid;
+    word.cast_signed()
+}
+
+/// The client that an rcvid names, whose message may have been replied to.
+pub(crate) fn find_client(rcvid: i32) -> Result<Arc<ServerEnd>> {
+    let scoid = rcvid.cast_unsigned() % SCOIDS_MAX as u32;
+    let scoid = SCOID_FIRST.wrapping_add(scoid.cast_signed());
+    let client = Process::get().client(scoid).filter(|_| rcvid > 0);
+    client.ok_or(Error::SRCH)
+}
+
+/// The message that an rcvid names.
+pub(crate) fn find(rcvid: i32) -> Result<(Arc<ServerEnd>, Message)> {
+    let end = find_client(rcvid)?;
+    let slot = Slot::new((rcvid >> SLOT_SHIFT) as usize);
+    let message = end.records().get(slot).ok_or(Error::SRCH)?;
+    match self::rcvid(&end, &message) == rcvid {
+        true => Ok((end, message)),
+        false => Err(Error::SRCH),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flags;
+use crate::{flags, thread};
 
 /// Mask: times out while the message is not yet received.
 pub const SEND: u32 = 1 << flags::STATE_SEND;
@@ -16,6 +16,5 @@ pub const REPLY: u32 = 1 << flags::STATE_REPLY;
 /// wait in them at all. The call then ends with ETIMEDOUT. None takes an earlier setting back.
 /// One call uses it up, whether it waits or not. Returns what was set before.
 pub fn set(mask: u32, time: Option<Duration>) -> Option<(u32, Duration)> {
-    let _ = (mask, time);
-    None
+    thread::set_timeout(time.map(|time| (mask, time)))
 }

@@ -21,6 +21,14 @@ pub fn process_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_getpid) as u32 }
 }
 
+/// The session (setsid) of process `pid`; None where there is no such process.
+#[must_use]
+pub fn session_id(pid: i32) -> Option<i32> {
+    // SAFETY: getsid has no memory argument.
+    let sid = unsafe { libc::getsid(pid) };
+    (sid > 0).then_some(sid)
+}
+
 /// Whether a thread with this id exists. An id may have been given to another thread since, so only
 /// "no" is certain; and the answer is about the caller's own PID namespace.
 #[must_use]

@@ -238,6 +238,7 @@ impl Greeting {
             dead: AtomicBool::new(false),
             target,
             overwritten: AtomicU64::new(0),
+            holders: AtomicU32::new(0),
             records: Records::default(),
         };
         Ok(Prepared {

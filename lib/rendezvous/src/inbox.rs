@@ -344,6 +344,15 @@ impl Inbox {
         self.arm_by(BY_FUTEX).map(Sleeper)
     }
 
+    /// As [`Inbox::arm`], for who wants pulses only.
+    pub fn arm_for_pulses(&mut self) -> Option<Sleeper> {
+        self.unwatch();
+        if !self.pulses.is_empty() {
+            return None;
+        }
+        self.arm_ports(BY_FUTEX).map(Sleeper)
+    }
+
     /// Is about to wait for the ports' bells. False: there is something to receive.
     pub fn arm_bells(&mut self) -> bool {
         self.arm_by(BY_FD).is_some()
@@ -354,6 +363,10 @@ impl Inbox {
         if self.has_more() {
             return None;
         }
+        self.arm_ports(how)
+    }
+
+    fn arm_ports(&self, how: u32) -> Option<Vec<(Arc<Port>, u32)>> {
         let arm = |seats: &Seats| Some((seats.port.clone(), seats.port.dirty().arm(how)?));
         self.ports.iter().map(arm).collect()
     }

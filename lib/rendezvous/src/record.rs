@@ -46,6 +46,13 @@ impl Records {
         *lock(&self.held[slot.index()])
     }
 
+    /// As much of `message` has been received as `len` says.
+    pub fn set_received(&self, message: &Message, len: u64) {
+        if let Some(held) = lock(&self.held[message.slot.index()]).as_mut() {
+            held.received = len;
+        }
+    }
+
     /// Takes `message` out, to reply to it; false: somebody else has.
     #[inline]
     #[must_use]

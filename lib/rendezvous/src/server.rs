@@ -65,6 +65,8 @@ pub struct ServerEnd {
     pub(crate) target: (u32, i32, i32),
     /// Slots whose window has been used since their message was sent.
     pub(crate) overwritten: AtomicU64,
+    /// Threads that are at the client's memory.
+    pub(crate) holders: AtomicU32,
     /// What has been received and not replied to.
     pub(crate) records: Records,
 }
@@ -88,6 +90,8 @@ pub struct Message {
     pub len: u64,
     /// Bytes of room for the reply.
     pub room: u64,
+    /// Bytes that its receiver has got with it.
+    pub received: u64,
     staged: usize,
     parts: (u32, u32),
     message_at: u64,
@@ -165,6 +169,7 @@ impl ServerEnd {
             coid: call.coid.load(Ordering::Relaxed).cast_signed(),
             len,
             room: call.reply_room.load(Ordering::Relaxed).min(MESSAGE_MAX),
+            received: 0,
             staged: staged.min(WINDOW).min(len as usize),
             parts: (parts as u32, (parts >> 32) as u32),
             message_at: call.message_at.load(Ordering::Relaxed),
@@ -263,15 +268,19 @@ impl ServerEnd {
 
     /// Keeps the client in its call. It must be alive too: its process id may be another's by now.
     fn hold(&self, message: &Message) -> Result<Hold<'_>, AccessError> {
-        let state = self.state(message.slot);
-        if self.is_dead() || !state.hold(message.generation) {
-            return Err(AccessError::Gone);
+        // Counted before the look whether the session has died: who ends it looks the other way round.
+        self.holders.fetch_add(1, Ordering::SeqCst);
+        let mut hold = Hold {
+            end: self,
+            held: None,
+        };
+        if !self.dead.load(Ordering::SeqCst) && self.state(message.slot).hold(message.generation) {
+            hold.held = Some((message.slot, message.generation));
+            if !self.hung_up() {
+                return Ok(hold);
+            }
         }
-        let hold = Hold(state, message.generation);
-        match self.hung_up() {
-            false => Ok(hold),
-            true => Err(AccessError::Gone),
-        }
+        Err(AccessError::Gone)
     }
 
     /// Replies with `parts`, or with `error` if that is not 0.
@@ -298,7 +307,7 @@ impl ServerEnd {
                 false => Err(AccessError::Help),
             };
         };
-        let hold = self.hold(message)?;
+        let mut hold = self.hold(message)?;
         let written = self.write_peer(pid, message, 0, parts);
         hold.keep();
         let body = Body {
@@ -382,18 +391,24 @@ impl ServerEnd {
 }
 
 /// Keeps a client in its call until dropped.
-struct Hold<'e>(State<'e>, Generation);
+struct Hold<'e> {
+    end: &'e ServerEnd,
+    held: Option<(Slot, Generation)>,
+}
 
 impl Hold<'_> {
     /// Until it is answered.
-    fn keep(self) {
-        std::mem::forget(self);
+    fn keep(&mut self) {
+        self.held = None;
     }
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.0.release(self.1);
+        if let Some((slot, generation)) = self.held {
+            self.end.state(slot).release(generation);
+        }
+        self.end.holders.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -577,6 +592,12 @@ impl ServerEnd {
     /// Ends the session: who waits for the client's help is woken, and the client hears of it.
     pub fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
+        // A client that has heard of the end leaves its call, and its buffers with it.
+        let mut looks = 0;
+        while self.holders.load(Ordering::SeqCst) != 0 {
+            io_net_os::cpu::pause_after(looks);
+            looks += 1;
+        }
         if let Some(fd) = self.doorbell() {
             unix::shutdown(fd);
         }

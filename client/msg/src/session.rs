@@ -1,0 +1,351 @@
+//! This process's end of a session: sending, and waiting for what comes of it.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use io_net_os::fork;
+use io_net_os::futex::Sleep;
+use io_net_proto::netmgr;
+use io_net_rendezvous::client::{ClientEnd, InFlight, Outgoing, Progress, Room};
+use io_net_rendezvous::hello::{self, Hello};
+use io_net_rendezvous::layout::{MESSAGE_MAX, Slot};
+use io_net_rendezvous::state::Withdrawal;
+use io_net_rendezvous::{path, pulse, scatter};
+
+use crate::connection::Reply;
+use crate::error::{Error, Result};
+use crate::process::{Process, lock};
+use crate::spin::Spin;
+use crate::thread;
+use crate::timeout::{REPLY, SEND};
+use crate::wait::{Deadline, Left};
+
+/// A channel: nd, pid, chid.
+pub(crate) type Target = (u32, i32, i32);
+
+/// How long a channel may take to welcome a client.
+const WELCOME: Duration = Duration::from_secs(10);
+/// Between looks for what nobody wakes a waiter for.
+const SLICE: Duration = Duration::from_millis(2);
+/// The low half of a node descriptor is the node; the rest is how to reach it.
+const NODE: u32 = 0xffff;
+
+/// This process on one channel, however many connections share it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    end: ClientEnd,
+    target: Target,
+    spin: Spin,
+    /// Threads that wait for a slot.
+    waiting: AtomicUsize,
+    freed: (Mutex<()>, Condvar),
+    /// What the keeper calls it.
+    token: AtomicU64,
+    forks: u32,
+}
+
+// ---- Sending ----
+
+impl Session {
+    /// Sends a message and waits for its reply.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        coid: i32,
+        message: &[IoSlice<'_>],
+        reply: &mut [IoSliceMut<'_>],
+    ) -> Result<Reply> {
+        let deadline = Deadline::take();
+        self.check()?;
+        let out = Outgoing {
+            message,
+            len: scatter::len(message) as u64,
+            room: Room::of(reply),
+            priority: thread::priority(),
+            tid: thread::id(),
+            coid,
+        };
+        if out.len > MESSAGE_MAX {
+            return Err(Error::TOO_BIG);
+        }
+        let slot = match self.end.claim() {
+            Some(slot) => slot,
+            None => self.wait_for_slot(&deadline)?,
+        };
+        let mut flight = self.end.send(slot, &out);
+        let result = self.wait(&mut flight, message, reply, &deadline);
+        self.end.release(slot);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(lock(&self.freed.0));
+            self.freed.1.notify_one();
+        }
+        result
+    }
+
+    /// Waits until the message in flight is replied to or taken back. After this nobody touches its buffers.
+    #[inline]
+    fn wait(
+        &self,
+        flight: &mut InFlight,
+        message: &[IoSlice<'_>],
+        reply: &mut [IoSliceMut<'_>],
+        deadline: &Deadline,
+    ) -> Result<Reply> {
+        let end = &self.end;
+        let mut cause = None;
+        loop {
+            let cpu = end.server_cpu(flight.slot());
+            let mut progress = self.spin.run(cpu, || end.look(flight));
+            if progress.is_none() {
+                // In this order: what was answered before the end counts.
+                let dead = end.is_dead();
+                progress = end.look(flight);
+                if dead && progress.is_none() {
+                    return Err(Error::SRCH);
+                }
+            }
+            match progress {
+                Some(Progress::Reply(answer)) => {
+                    let _copied = end.read_reply(flight, answer.rest, reply);
+                    return match answer.error {
+                        0 => Ok(Reply {
+                            status: answer.status,
+                            len: scatter::room(reply).min(answer.len as usize),
+                        }),
+                        error => Err(Error(error)),
+                    };
+                }
+                Some(Progress::WantsMessage(piece)) => end.help_message(flight, piece, message, 0),
+                Some(Progress::HasReply(piece)) => end.help_reply(flight, piece, reply),
+                None => self.sleep(flight, deadline, &mut cause)?,
+            }
+        }
+    }
+
+    /// Sleeps for a while, or takes the message back for `cause` if that can be.
+    #[cold]
+    fn sleep(
+        &self,
+        flight: &InFlight,
+        deadline: &Deadline,
+        cause: &mut Option<Cause>,
+    ) -> Result<()> {
+        let state = if self.end.is_sent(flight) {
+            SEND
+        } else {
+            REPLY
+        };
+        let left = match cause {
+            None => deadline.left(state),
+            Some(Cause::Waived) => Left::Forever,
+            Some(Cause::Ends(error)) => {
+                match self.end.withdraw(flight) {
+                    Withdrawal::Done => return Err(*error),
+                    // The server has been asked, and alone ends it.
+                    Withdrawal::Received => *cause = Some(Cause::Waived),
+                    Withdrawal::Busy => (),
+                }
+                Left::Time(SLICE)
+            }
+        };
+        let time = match left {
+            Left::Nothing => {
+                *cause = Some(Cause::Ends(Error::TIMED_OUT));
+                return Ok(());
+            }
+            Left::Time(time) => Some(time),
+            // Nobody says when the state changes in which the timeout counts.
+            Left::Forever if cause.is_none() && deadline.is_set() => Some(SLICE),
+            Left::Forever => None,
+        };
+        if self.end.sleep(flight, time) == Sleep::Interrupted && cause.is_none() {
+            *cause = Some(Cause::Ends(Error::INTERRUPTED));
+        }
+        Ok(())
+    }
+
+    /// All slots are in use: waits for one.
+    #[cold]
+    fn wait_for_slot(&self, deadline: &Deadline) -> Result<Slot> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut guard = lock(&self.freed.0);
+        let result = loop {
+            if let Some(slot) = self.end.claim() {
+                break Ok(slot);
+            }
+            if self.end.is_dead() {
+                break Err(Error::SRCH);
+            }
+            // Short, as the session's end wakes nobody here.
+            let slice = SLICE * 10;
+            let time = match deadline.left(SEND) {
+                Left::Nothing => break Err(Error::TIMED_OUT),
+                Left::Time(time) => time.min(slice),
+                Left::Forever => slice,
+            };
+            let waited = self.freed.1.wait_timeout(guard, time);
+            guard = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    /// Sends a pulse.
+    pub(crate) fn pulse(&self, pulse: pulse::Pulse) -> Result<()> {
+        self.check()?;
+        self.end.pulse(pulse).map_err(|_full| Error::AGAIN)
+    }
+
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.forks != fork::count() {
+            return Err(Error::BADF);
+        }
+        match self.end.is_dead() {
+            true => Err(Error::SRCH),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Why a thread no longer wants to wait.
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    /// Its call is to end with this error.
+    Ends(Error),
+    /// It has to: the server has the message.
+    Waived,
+}
+
+// ---- Attaching ----
+
+impl Session {
+    /// The session with `target`, made now if there is none.
+    pub(crate) fn attach(target: Target) -> Result<Arc<Self>> {
+        let process = Process::get();
+        if let Some(session) = Self::existing(process, target) {
+            return Ok(session);
+        }
+        let new = Arc::new(Self {
+            end: connect(target)?,
+            target,
+            spin: Spin::default(),
+            waiting: AtomicUsize::new(0),
+            freed: Default::default(),
+            token: AtomicU64::new(0),
+            forks: fork::count(),
+        });
+        let mut sessions = lock(&process.sessions);
+        if let Some(session) = sessions.get(&target).and_then(|weak| weak.upgrade())
+            && !session.end.is_dead()
+        {
+            // Another thread was faster.
+            return Ok(session);
+        }
+        sessions.insert(target, Arc::downgrade(&new));
+        drop(sessions);
+        new.token
+            .store(process.keeper()?.watch_session(&new)?, Ordering::Relaxed);
+        Ok(new)
+    }
+
+    fn existing(process: &Process, target: Target) -> Option<Arc<Self>> {
+        let session = lock(&process.sessions).get(&target)?.upgrade()?;
+        (!session.end.is_dead()).then_some(session)
+    }
+
+    /// The client's end.
+    pub(crate) fn end(&self) -> &ClientEnd {
+        &self.end
+    }
+
+    /// Where it leads.
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.forks != fork::count() {
+            return;
+        }
+        let process = Process::get();
+        if let Ok(keeper) = process.keeper() {
+            keeper.forget(self.token.load(Ordering::Relaxed), self.end.doorbell());
+        }
+        let mut sessions = lock(&process.sessions);
+        if sessions
+            .get(&self.target)
+            .is_some_and(|weak| weak.strong_count() == 0)
+        {
+            sessions.remove(&self.target);
+        }
+    }
+}
+
+/// Meets the channel.
+fn connect((nd, pid, chid): Target) -> Result<ClientEnd> {
+    let run = path::run();
+    let remote = nd & NODE != 0 || (pid, chid) == (netmgr::PID, netmgr::CHID);
+    let at = match remote {
+        true => path::qnet(&run),
+        false => path::channel(&run, pid, chid),
+    };
+    // What reads this number there can read all of this process's memory.
+    let probe = Box::new(std::hash::BuildHasher::hash_one(
+        &std::hash::RandomState::new(),
+        io_net_os::clock::monotonic_ns(),
+    ));
+    let hello = Hello {
+        magic: hello::MAGIC,
+        version: hello::VERSION,
+        nd,
+        pid,
+        chid,
+        probe_at: std::ptr::from_ref::<u64>(&probe).expose_provenance() as u64,
+        probe: *probe,
+        ..Hello::default()
+    };
+    let nobody = if remote {
+        Error::NO_REMOTE
+    } else {
+        Error::SRCH
+    };
+    let end = knock(&at, &hello, nobody)?;
+    std::hint::black_box(probe);
+    let server = end.server();
+    let genuine = match remote {
+        true => [0, io_net_os::task::user_id()].contains(&server.uid),
+        // 0: a process of another PID namespace, which the number cannot name.
+        false => server.pid == pid || server.pid == 0,
+    };
+    if genuine { Ok(end) } else { Err(nobody) }
+}
+
+/// Connects, again while too many others do.
+fn knock(at: &Path, hello: &Hello, nobody: Error) -> Result<ClientEnd> {
+    let until = std::time::Instant::now() + WELCOME;
+    loop {
+        match ClientEnd::connect(at, hello, WELCOME) {
+            Ok(end) => return Ok(end),
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+                    return Err(nobody);
+                }
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
+                    return Err(Error::SRCH);
+                }
+                std::io::ErrorKind::WouldBlock if std::time::Instant::now() < until => {
+                    std::thread::sleep(SLICE);
+                }
+                std::io::ErrorKind::InvalidData => return Err(Error::PROTOCOL),
+                std::io::ErrorKind::TimedOut => return Err(Error::TIMED_OUT),
+                _ => return Err(error.into()),
+            },
+        }
+    }
+}

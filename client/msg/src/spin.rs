@@ -1,0 +1,102 @@
+//! How long to look before sleeping.
+//!
+//! Looking is worth it when the answer comes from another processor within microseconds. So a place where
+//! looking was in vain looks for a shorter time next, one where it was not gets its full time back, and
+//! nobody looks for what must come from the processor it runs on.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use io_net_os::{cpu, sched};
+
+/// Looks at most: a few microseconds.
+const MOST: u32 = 400;
+/// Looks at least, where looking is worth trying again.
+const LEAST: u32 = 25;
+/// Waits without looking between two trials.
+const PAUSES: u32 = 30;
+
+/// What a waiting place has learnt.
+#[derive(Debug)]
+pub(crate) struct Spin {
+    looks: AtomicU32,
+    pause: AtomicU32,
+}
+
+impl Default for Spin {
+    fn default() -> Self {
+        Self {
+            looks: AtomicU32::new(MOST),
+            pause: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Spin {
+    /// Whether looking is worth it for what comes from processor `other`.
+    #[inline]
+    pub(crate) fn is_worth_it(&self, other: u32) -> bool {
+        self.looks.load(Ordering::Relaxed) >= LEAST && sched::current_cpu() != other
+    }
+
+    /// Looks until `look` sees something, for as long as is worth it for what comes from processor `other`.
+    #[inline]
+    pub(crate) fn run<T>(&self, other: u32, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        if sched::current_cpu() == other {
+            return None;
+        }
+        let looks = self.looks.load(Ordering::Relaxed);
+        if looks < LEAST && !self.tries_again() {
+            return None;
+        }
+        for _ in 0..looks {
+            if let Some(seen) = look() {
+                if looks != MOST {
+                    self.looks.store(MOST, Ordering::Relaxed);
+                }
+                return Some(seen);
+            }
+            cpu::pause();
+        }
+        self.looks.store(looks / 2, Ordering::Relaxed);
+        None
+    }
+
+    /// After some waits without, looking is tried again.
+    #[cold]
+    fn tries_again(&self) -> bool {
+        if self.pause.fetch_add(1, Ordering::Relaxed) % PAUSES != PAUSES - 1 {
+            return false;
+        }
+        self.looks.store(LEAST * 2, Ordering::Relaxed);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_in_vain_is_given_up_and_tried_again() {
+        let spin = Spin::default();
+        let elsewhere = u32::MAX;
+        let mut looks = Vec::new();
+        for _ in 0..200 {
+            let mut n = 0;
+            assert_eq!(
+                spin.run(elsewhere, || {
+                    n += 1;
+                    None::<()>
+                }),
+                None
+            );
+            looks.push(n);
+        }
+        assert_eq!(looks[0], MOST);
+        assert!(looks.iter().filter(|&&n| n == 0).count() > 150);
+        assert!(looks[100..].iter().any(|&n| n > 0));
+        while spin.run(elsewhere, || Some(())).is_none() {}
+        assert!(spin.is_worth_it(elsewhere));
+        assert_eq!(spin.looks.load(Ordering::Relaxed), MOST);
+    }
+}

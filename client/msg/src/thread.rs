@@ -1,0 +1,124 @@
+//! What the library keeps for each thread that uses it: its kernel id, its priority, its timeout.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use io_net_os::{fork, sched, task};
+
+use crate::flags::CHF_THREAD_DEATH;
+use crate::process::Process;
+use crate::pulse::CODE_THREADDEATH;
+
+/// The priority of a thread that has no realtime one: QNX's default.
+pub(crate) const DEFAULT: u16 = 10;
+/// Set in a priority that is a realtime one.
+const REALTIME: u16 = 0x100;
+
+struct Me {
+    tid: Cell<u32>,
+    forks: Cell<u32>,
+    priority: Cell<u16>,
+    /// Whether the kernel has refused to change this thread's priority.
+    refused: Cell<bool>,
+    timeout: Cell<Option<(u32, Duration)>>,
+}
+
+thread_local! {
+    static ME: Me = Me::new();
+}
+
+impl Me {
+    fn new() -> Self {
+        let priority =
+            sched::realtime_priority().map_or(DEFAULT, |level| u16::from(level) | REALTIME);
+        Self {
+            tid: Cell::new(task::thread_id()),
+            forks: Cell::new(fork::count()),
+            priority: Cell::new(priority),
+            refused: Cell::new(false),
+            timeout: Cell::new(None),
+        }
+    }
+}
+
+impl Drop for Me {
+    /// The thread ends.
+    fn drop(&mut self) {
+        let Some(process) = Process::peek() else {
+            return;
+        };
+        for core in process.channels_with(CHF_THREAD_DEATH) {
+            let value = self.tid.get().into();
+            core.post(CODE_THREADDEATH, DEFAULT as u8, value, 0);
+        }
+    }
+}
+
+/// The calling thread's kernel id.
+#[inline]
+pub(crate) fn id() -> u32 {
+    ME.try_with(|me| {
+        if me.forks.get() != fork::count() {
+            me.forks.set(fork::count());
+            me.tid.set(task::thread_id());
+        }
+        me.tid.get()
+    })
+    .unwrap_or_else(|_| task::thread_id())
+}
+
+/// The priority with which the calling thread sends: QNX's number, and whether it is a realtime one.
+#[inline]
+pub(crate) fn priority() -> u16 {
+    ME.try_with(|me| me.priority.get()).unwrap_or(DEFAULT)
+}
+
+/// Sets it: the thread's messages, and what it does for them, come before those of a lower one. A thread
+/// with a realtime priority gets it from the kernel too, if that allows it.
+pub(crate) fn set_priority(level: u8) {
+    // A thread that ends needs none.
+    let _ = ME.try_with(|me| {
+        me.priority
+            .set(me.priority.get() & REALTIME | u16::from(level))
+    });
+    apply();
+}
+
+/// Takes on the priority of the sender of what has been received.
+#[inline]
+pub(crate) fn inherit(priority: u16) {
+    // A thread that ends needs none.
+    let _ = ME.try_with(|me| {
+        if me.priority.get() != priority {
+            let realtime = (me.priority.get() | priority) & REALTIME != 0;
+            me.priority.set(priority);
+            if realtime && !me.refused.get() {
+                apply();
+            }
+        }
+    });
+}
+
+/// Asks the kernel to run the calling thread with its priority.
+#[cold]
+fn apply() {
+    // As above.
+    let _ = ME.try_with(|me| {
+        let priority = me.priority.get();
+        let level = (priority & REALTIME != 0).then_some(priority as u8);
+        if level.is_some() || sched::realtime_priority().is_some() {
+            me.refused.set(sched::set_realtime_priority(level).is_err());
+        }
+    });
+}
+
+/// Sets the next blocking call's timeout and returns the one before.
+pub(crate) fn set_timeout(timeout: Option<(u32, Duration)>) -> Option<(u32, Duration)> {
+    ME.try_with(|me| me.timeout.replace(timeout)).ok().flatten()
+}
+
+/// Uses it up.
+#[inline]
+pub(crate) fn take_timeout() -> Option<(u32, Duration)> {
+    ME.try_with(|me| me.timeout.take()).ok().flatten()
+}
