@@ -200,7 +200,7 @@ fn seat(
         }
     };
     if is_new {
-        watch_bells(clients, watcher);
+        watch_newest_bell(clients, watcher);
     }
     let number = clients.new_number();
     prepared.end.set_scoid(number.cast_signed());
@@ -211,10 +211,9 @@ fn seat(
     Ok(())
 }
 
-/// Watches the bells that clients ring.
-pub(crate) fn watch_bells(clients: &Clients, watcher: &Watcher<'_>) {
-    for (number, port) in clients.inbox.ports().enumerate() {
-        watcher.unwatch(port.bell());
-        watcher.watch(port.bell(), Cookie::new(Kind::Bell, number as u32));
+/// Watches the bell of the newest port, which one user's clients ring.
+pub(crate) fn watch_newest_bell(clients: &Clients, watcher: &Watcher<'_>) {
+    if let Some(port) = clients.inbox.ports().last() {
+        watcher.watch(port.bell(), Cookie::new(Kind::Bell, 0));
     }
 }

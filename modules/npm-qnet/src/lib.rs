@@ -97,7 +97,7 @@ fn init(init: &mut Init) -> Result<(), Failure> {
             stats: &node.stats,
         };
         node.door.watch(&watcher);
-        door::watch_bells(&node.clients, &watcher);
+        door::watch_newest_bell(&node.clients, &watcher);
         watcher.watch(node.servers.bell(), Cookie::new(Kind::ServerBell, 0));
         cx.poller(true);
         Ok(protocol::Protocol::new(node))

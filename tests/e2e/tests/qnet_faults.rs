@@ -1,0 +1,232 @@
+//! What becomes of messages when something dies, links fail, or somebody misbehaves.
+
+mod nodes;
+
+use io_net_e2e::{Need, Outcome, holds_within, lab, wait_for};
+use nodes::{LIMIT, Node, expect, pair, two};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+const ESRCH: &str = "error 3";
+
+#[test]
+fn a_server_that_dies_ends_its_clients_calls() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let mut server = east.serve("")?;
+        let mut waiting = west.start_call("east", &server, "hold")?;
+        server.program.wait_printed("holding", LIMIT)?;
+        server.program.signal("KILL")?;
+        expect(&waiting.finish(LIMIT)?, ESRCH)?;
+        // One that ends by itself, while it is asked to.
+        let server = east.serve("")?;
+        expect(&west.call("east", &server, "die")?, ESRCH)?;
+        expect(&west.call("east", &server, "die")?, ESRCH)?;
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn a_server_hears_of_a_client_that_dies() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let mut server = east.serve("")?;
+        let waiting = west.start_call("east", &server, "hold")?;
+        server.program.wait_printed("holding", LIMIT)?;
+        waiting.signal("KILL")?;
+        server.program.wait_printed("disconnect", LIMIT)?;
+        expect(&west.call("east", &server, "echo 10")?, "echoed")?;
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn a_node_that_dies_ends_all_calls_to_it_and_comes_back() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, mut east) = pair(lab, &nets, 1, "")?;
+        let drivers = format!("-d pipe path={}/pipe0", lab.dir().display());
+        for _ in 0..2 {
+            let mut server = east.serve("")?;
+            let mut waiting = west.start_call("east", &server, "hold")?;
+            server.program.wait_printed("holding", LIMIT)?;
+            // All of the node's programs go with it.
+            east.ion.program().signal("KILL")?;
+            drop((server, east));
+            expect(&waiting.finish(LIMIT)?, "error ")?;
+            east = Node::start(lab, &nets[1], "east", &drivers, "")?;
+            let server = east.serve("")?;
+            holds_within(LIMIT, "the node to be reached again", || {
+                west.call("east", &server, "echo 64 10").is_ok()
+            })?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn programs_hear_of_the_end_of_their_own_nodes_qnet() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let mut server = east.serve("")?;
+        let mut waiting = west.start_call("east", &server, "hold")?;
+        server.program.wait_printed("holding", LIMIT)?;
+        west.ion.ctl("umount qnet")?;
+        expect(&waiting.finish(LIMIT)?, ESRCH)?;
+        server.program.wait_printed("disconnect", LIMIT)?;
+        let refused = west
+            .call("east", &server, "echo 1")
+            .err()
+            .unwrap_or_default();
+        expect(&refused, "strtond")?;
+        // Qnet of the server's node goes: the next client's call ends too.
+        let files = format!("{}/again", lab.dir().display());
+        let mount = format!(
+            "mount -o host=west,domain=lan,key={files}.key,known={files}.known,security=noise npm-qnet"
+        );
+        let known = lab.dir().join("east.known");
+        std::fs::remove_file(&known).map_err(|e| e.to_string())?;
+        east.ion.ctl("umount qnet")?;
+        let east_files = format!("{}/east", lab.dir().display());
+        east.ion.ctl(&format!(
+            "mount -o host=east,domain=lan,key={east_files}.key,known={east_files}.known npm-qnet"
+        ))?;
+        west.ion.ctl(&mount)?;
+        let mut server = east.serve("")?;
+        let mut waiting = west.start_call("east", &server, "hold")?;
+        server.program.wait_printed("holding", LIMIT)?;
+        east.ion.ctl("umount qnet")?;
+        expect(&waiting.finish(LIMIT)?, "error ")?;
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn a_client_is_unblocked_as_the_server_says() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let mut server = east.serve("")?;
+        expect(&west.call("east", &server, "hold 300")?, "status 42")?;
+        server.program.wait_printed("unblock", LIMIT)?;
+        let plain = east.serve("plain")?;
+        expect(&west.call("east", &plain, "hold 300")?, "error ")?;
+        expect(&west.call("east", &plain, "echo 64 10")?, "echoed")?;
+        drop((server, plain));
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn messages_go_on_over_the_other_link_when_one_fails() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 2, "")?;
+        let server = east.serve("")?;
+        expect(&west.call("east", &server, "echo 64 10")?, "echoed")?;
+        for (gone, at) in [("en0", 0), ("en1", 1)] {
+            let mut counting = west.start_call("east", &server, "count 3000")?;
+            std::thread::sleep(Duration::from_millis(50));
+            east.ion.ctl(&format!("umount {gone}"))?;
+            expect(&counting.finish(LIMIT)?, "counted")?;
+            let path = format!("path={}/pipe{at}", lab.dir().display());
+            let lan = &gone[2..];
+            east.ion
+                .ctl(&format!("mount -o {path},lan={lan} devn-pipe"))?;
+            wait_for("both links", LIMIT, || {
+                let links = east.ion.ctl("nicinfo").ok()?;
+                (links.matches("en0").count() > 0 && links.matches("en1").count() > 0).then_some(())
+            })?;
+        }
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn a_node_with_another_key_is_not_let_in() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let server = east.serve("")?;
+        expect(&west.call("east", &server, "echo 64")?, "echoed")?;
+        drop(server);
+        east.ion.stop()?;
+        std::fs::remove_file(lab.dir().join("east.key")).map_err(|e| e.to_string())?;
+        let drivers = format!("-d pipe path={}/pipe0", lab.dir().display());
+        let east = Node::start(lab, &nets[1], "east", &drivers, "")?;
+        let server = east.serve("")?;
+        if let Ok(printed) = west.call("east", &server, "echo 64") {
+            return Err(format!("another key was good too: {printed}"));
+        }
+        expect(&west.ion.program().printed(), "somebody poses as it")?;
+        if west.counter("nodes_refused")? == 0 {
+            return Err("nothing was counted".into());
+        }
+        Ok(())
+    });
+}
+
+/// Connections that say nothing, or rubbish, at the door of programs.
+fn misbehave(node: &Node<'_>) -> Outcome {
+    let door = node.ion.run_dir().join("msg/qnet");
+    // Of another kind than the door is.
+    if UnixStream::connect(&door).is_ok() {
+        return Err("the door takes streams".into());
+    }
+    let mut script = String::from("import socket, os\n");
+    script.push_str(&format!("door = {:?}\n", door.display().to_string()));
+    script.push_str(
+        "def knock(words):\n    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n    s.connect(door)\n    \
+         for w in words:\n        try: s.send(w)\n        except OSError: break\n    return s\n\
+         hello = b'ionetmsg' + (1).to_bytes(4, 'little')\n\
+         held = [knock([]) for _ in range(300)]\n\
+         for n in range(500):\n    knock([os.urandom(n % 300 + 1)]).close()\n    \
+         knock([hello + os.urandom(52), os.urandom(9)]).close()\n    \
+         knock([hello + bytes(4) + bytes(4) + (1).to_bytes(4, 'little') * 2 + bytes(36)]).close()\n\
+         print('done')\n",
+    );
+    let mut python = std::process::Command::new("python3")
+        .arg("-")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let mut stdin = python.stdin.take().ok_or("no pipe")?;
+    stdin
+        .write_all(script.as_bytes())
+        .map_err(|e| e.to_string())?;
+    drop(stdin);
+    let out = python.wait_with_output().map_err(|e| e.to_string())?;
+    expect(&String::from_utf8_lossy(&out.stdout), "done")
+}
+
+#[test]
+fn programs_that_misbehave_at_the_door_disturb_nobody() {
+    lab(&[Need::Stage, Need::Program("python3")], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let server = east.serve("")?;
+        for _ in 0..3 {
+            misbehave(&west)?;
+            expect(&west.call("east", &server, "echo 64 100")?, "echoed")?;
+        }
+        if west.counter("sessions_refused")? == 0 {
+            return Err("nothing was counted".into());
+        }
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
