@@ -37,6 +37,7 @@
 //! What io-net promises a registrant, and asks of it, is in [`Registrant`]'s documentation.
 
 pub mod offload;
+pub mod vlan;
 pub mod vnet;
 
 mod advert;

@@ -6,7 +6,7 @@
 use crate::device::Queue;
 use io_net_ddk::abi::{NPKT_PROMISC, VnetHdr};
 use io_net_ddk::prelude::*;
-use io_net_ddk::{NicCounters, Tally, errno, rx_flags, vnet};
+use io_net_ddk::{NicCounters, Tally, errno, rx_flags, vlan, vnet};
 use io_net_os::packet_ring::{Arrival, Stay};
 use std::io::IoSliceMut;
 
@@ -18,9 +18,6 @@ const BURST_BYTES: u64 = 256 << 10;
 const STOCK: usize = 32;
 /// Bytes that a small packet holds: any frame of the usual MTU, and nearly any in the ring.
 const SMALL: usize = 1664;
-/// Bytes before a VLAN tag, and of the tag (IEEE 802.1Q-2018, 9.3).
-const TAG_AT: usize = 12;
-const TAG: usize = 4;
 
 /// Which frames to take.
 #[derive(Clone, Copy, Debug)]
@@ -139,20 +136,11 @@ impl Receiver {
 /// the frame is too short to have had one.
 #[inline]
 fn dress(packet: &mut Packet, vnet: &VnetHdr, tag: Option<(u16, u16)>) -> Option<()> {
-    let Some((kind, control)) = tag else {
-        *packet.vnet_mut() = *vnet;
-        return Some(());
-    };
-    if packet.len() < TAG_AT {
-        return None;
+    *packet.vnet_mut() = *vnet;
+    match tag {
+        Some((kind, control)) => vlan::insert(packet, vlan::tag(kind, control)),
+        None => Some(()),
     }
-    packet.prepend(TAG)?;
-    let frame = packet.data_mut();
-    frame.copy_within(TAG..TAG + TAG_AT, 0);
-    frame[TAG_AT..TAG_AT + 2].copy_from_slice(&kind.to_be_bytes());
-    frame[TAG_AT + 2..TAG_AT + TAG].copy_from_slice(&control.to_be_bytes());
-    *packet.vnet_mut() = vnet::shifted(vnet, TAG as u16);
-    Some(())
 }
 
 /// Receives the long frame whose turn it is. Returns the bytes that it has, where they fit.

@@ -3,14 +3,10 @@
 use io_net_ddk::abi::NPKT_MSG;
 use io_net_ddk::pktbuf::SharedPacket;
 use io_net_ddk::prelude::*;
-use io_net_ddk::{NicCounters, Tally, errno, offload, vnet};
+use io_net_ddk::{NicCounters, Tally, errno, offload, vlan, vnet};
 use io_net_os::packet::{PacketSocket, SEND_MAX};
 use std::io::{self, IoSlice};
 
-/// Bytes before a VLAN tag, and of the tag (IEEE 802.1Q-2018, 9.3).
-const TAG_AT: usize = 12;
-const TAG: usize = 4;
-const TAG_TYPE: [u8; 2] = [0x81, 0x00];
 /// Header, and the frame in one piece, or with a tag put in between.
 const PARTS: usize = 4;
 
@@ -104,13 +100,12 @@ fn send(
     counters: &TxCounters,
 ) {
     let mut headers = [[0; vnet::SIZE]; SEND_MAX];
-    let mut tags = [[0; TAG]; SEND_MAX];
+    let mut tags = [[0; vlan::TAG]; SEND_MAX];
     for ((packet, header), tag) in packets.iter().zip(&mut headers).zip(&mut tags) {
         let mut shift = 0;
         if let Some(tci) = packet.vlan_tci() {
-            tag[..2].copy_from_slice(&TAG_TYPE);
-            tag[2..].copy_from_slice(&tci.to_be_bytes());
-            shift = TAG as u16;
+            *tag = vlan::tag(vlan::CUSTOMER, tci);
+            shift = vlan::TAG as u16;
         }
         *header = vnet::format(packet.vnet(), shift);
     }
@@ -142,12 +137,12 @@ fn send(
 fn outline<'a>(
     packet: &'a SharedPacket,
     header: &'a vnet::Bytes,
-    tag: &'a [u8; TAG],
+    tag: &'a [u8; vlan::TAG],
     parts: &'a mut [IoSlice<'a>; PARTS],
 ) -> &'a [IoSlice<'a>] {
     let frame = packet.data();
     parts[0] = IoSlice::new(header);
-    match (packet.vlan_tci(), frame.split_at_checked(TAG_AT)) {
+    match (packet.vlan_tci(), frame.split_at_checked(vlan::TAG_AT)) {
         (Some(_), Some((addresses, rest))) => {
             parts[1..].copy_from_slice(&[addresses, tag, rest].map(IoSlice::new));
             parts
