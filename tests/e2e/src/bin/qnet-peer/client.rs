@@ -153,12 +153,13 @@ fn event(server: &Connection) -> Result<(), String> {
     }
 }
 
-/// Sends numbered messages; where one fails, its number is not used again. Each must be counted at
-/// most once, and exactly once where it succeeded.
+/// Sends messages with numbers that no other process uses. Each must be counted at most once, and
+/// exactly once where it succeeded.
 fn count(server: &Connection, times: u64) -> Result<(), String> {
     let (mut done, mut failed) = (0, 0);
     let start = Instant::now();
-    for number in 0..times {
+    let first = u64::from(std::process::id()) << 32;
+    for number in first..first + times {
         match server.send(&numbered(ask::COUNT, number), &mut []) {
             Ok(reply) if reply.status == 1 => done += 1,
             Ok(_) => return Err(format!("message {number} came twice")),
