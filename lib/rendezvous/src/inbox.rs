@@ -148,12 +148,17 @@ impl Inbox {
     /// What is to be received next, if there is anything.
     #[inline]
     pub fn poll(&mut self) -> Option<Item> {
+        // Looked at first: pulses that its client sent before are marked by now, and come before it.
+        let sent = self.watched_has_sent();
         if self.any_dirty() {
             self.drain();
         } else if self.messages.is_empty() && self.pulses.is_empty() {
-            let (end, slot) = self.watched.as_ref()?;
+            let (end, slot) = self.watched.as_ref().filter(|_| sent)?;
             let message = end.take(*slot)?;
             return Some(Item::Message(end.clone(), message));
+        }
+        if sent {
+            self.enqueue_watched();
         }
         self.pop()
     }
@@ -172,7 +177,6 @@ impl Inbox {
     }
 
     fn pop(&mut self) -> Option<Item> {
-        self.look_at_watched();
         loop {
             let pulse = self.pulses.peek().map(Entry::rank);
             if self.messages.peek().map(Entry::rank) <= pulse {
@@ -202,10 +206,14 @@ impl Inbox {
         }
     }
 
-    fn look_at_watched(&mut self) {
-        if let Some((end, slot)) = &self.watched
-            && end.sent(*slot).is_some()
-        {
+    #[inline]
+    fn watched_has_sent(&self) -> bool {
+        let watched = self.watched.as_ref();
+        watched.is_some_and(|(end, slot)| end.sent(*slot).is_some())
+    }
+
+    fn enqueue_watched(&mut self) {
+        if let Some((end, slot)) = &self.watched {
             let (end, slot) = (end.clone(), *slot);
             self.enqueue(&end, slot);
         }
@@ -233,7 +241,11 @@ impl Inbox {
 
     fn drain_session(&mut self, end: &Arc<ServerEnd>) {
         let header = end.memory.header();
-        for slot in slots(header.pending.swap(0, Ordering::Acquire)) {
+        let pending = header.pending.swap(0, Ordering::Acquire);
+        // Who sent a pulse and then a message of the same priority has them received in this order:
+        // the pulses of those whose messages were just seen are in the ring.
+        self.drain_pulses(end);
+        for slot in slots(pending) {
             if end.sent(slot).is_some() {
                 self.enqueue(end, slot);
             }
@@ -244,7 +256,6 @@ impl Inbox {
                 self.push_pulse(priority, Post::Unblock(end.clone(), slot));
             }
         }
-        self.drain_pulses(end);
     }
 
     fn drain_pulses(&mut self, end: &Arc<ServerEnd>) {
@@ -335,6 +346,10 @@ impl Inbox {
         // Either the client sees that nobody watches and marks, or its message is seen here.
         crate::sync::fence(Ordering::SeqCst);
         if end.sent(slot).is_some() {
+            // Its client's pulses come first.
+            if self.any_dirty() {
+                self.drain();
+            }
             self.enqueue(&end, slot);
         }
     }
