@@ -72,7 +72,7 @@ pub const LAYER_NODE_RESOLVER: u8 = 1;
 pub const LAYER_LAN_RESOLVER: u8 = 2;
 /// Layer: sequence; no payload that another layer wants.
 pub const LAYER_SEQUENCE: u8 = 3;
-/// Layer (ours): the payload is enciphered.
+/// Layer (ours): the payload is enciphered, or is an acknowledgement.
 pub const LAYER_SEALED: u8 = 4;
 
 /// QoS type: any link.

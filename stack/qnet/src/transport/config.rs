@@ -88,7 +88,7 @@ impl Default for Config {
 /// The properties of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkConfig {
-    /// Longest frame in bytes, the LWL4 header included: 256 to 65,536 (an Ethernet's MTU).
+    /// Longest frame in bytes, the LWL4 header included: 1,280 to 65,536 (an Ethernet's MTU).
     pub mtu: usize,
 }
 
