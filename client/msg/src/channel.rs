@@ -196,18 +196,8 @@ impl Core {
     ) -> Result<Option<Incoming>> {
         loop {
             let mut inbox = self.open()?;
-            let mut item = self.next(&mut inbox, Want::Anything);
-            if item.is_none()
-                && let Some(notifier) = self.notifier.get()
-            {
-                // The descriptor stays silent until there is something; unless there is by now.
-                notifier.lower();
-                inbox.lower_bells();
-                if !inbox.arm_bells() {
-                    notifier.raise();
-                    item = self.next(&mut inbox, Want::Anything);
-                }
-            }
+            let item = self.next(&mut inbox, Want::Anything);
+            let item = item.or_else(|| self.arm_descriptor(&mut inbox));
             let Some(item) = item else { return Ok(None) };
             self.leave(&mut inbox);
             drop(inbox);
@@ -233,8 +223,12 @@ impl Core {
             }
             let time = match deadline.left(RECEIVE) {
                 Left::Nothing => {
+                    let late = match want {
+                        Want::Anything => self.arm_descriptor(&mut inbox),
+                        Want::Pulses => None,
+                    };
                     self.leave(&mut inbox);
-                    return Err(Error::TIMED_OUT);
+                    return late.ok_or(Error::TIMED_OUT);
                 }
                 Left::Time(time) => Some(time),
                 Left::Forever => None,
@@ -261,6 +255,18 @@ impl Core {
                 return Err(Error::INTERRUPTED);
             }
         }
+    }
+
+    /// Nothing is there: the descriptor stays silent until there is something; unless there is by now.
+    fn arm_descriptor(&self, inbox: &mut Inbox) -> Option<Item> {
+        let notifier = self.notifier.get()?;
+        notifier.lower();
+        inbox.lower_bells();
+        if inbox.arm_bells() {
+            return None;
+        }
+        notifier.raise();
+        self.next(inbox, Want::Anything)
     }
 
     /// The next thing to receive, noted as received.

@@ -201,8 +201,9 @@ int ChannelCreate_r(unsigned flags);
 int ChannelDestroy(int chid);
 int ChannelDestroy_r(int chid);
 
-/* A descriptor that polls readable while a message or a pulse waits on the channel. It belongs to the channel: do not
- * read or close it. For epoll and the loops built on it; QNX has no such call. */
+/* A descriptor that polls readable while a message or a pulse may wait on the channel; receive with no time (TimerTimeout)
+ * until that fails with ETIMEDOUT. It belongs to the channel: do not read or close it. For epoll and the loops built on it;
+ * QNX has no such call. */
 int ChannelFd(int chid);
 int ChannelFd_r(int chid);
 

@@ -1,0 +1,126 @@
+/* A client of the device of device.h, whoever serves it. With "own", it knows the messages of device.c too. */
+#include <fcntl.h>
+#include <sys/msgio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "device.h"
+#include "test.h"
+
+static char data[DEVICE_SIZE], back[2 * DEVICE_SIZE];
+
+static void offsets(int fd) {
+    struct stat st;
+
+    CHECK(msg_fstat(fd, &st) == 0);
+    CHECK(S_ISREG(st.st_mode) && (st.st_mode & 0777) == 0666 && st.st_size == DEVICE_SIZE);
+    CHECK(msg_read(fd, back, 10) == 10 && memcmp(back, data, 10) == 0);
+    CHECK(msg_lseek(fd, 0, SEEK_CUR) == 10);
+    CHECK(msg_lseek(fd, 4, SEEK_SET) == 4);
+    CHECK(msg_write(fd, "abcd", 4) == 4);
+    CHECK(msg_lseek(fd, -4, SEEK_CUR) == 4);
+    CHECK(msg_read(fd, back, 4) == 4 && memcmp(back, "abcd", 4) == 0);
+    CHECK(msg_pread(fd, back, 3, 5) == 3 && memcmp(back, "bcd", 3) == 0);
+    CHECK(msg_pwrite(fd, "X", 1, 5) == 1 && msg_pread(fd, back, 4, 4) == 4 && memcmp(back, "aXcd", 4) == 0);
+    CHECK(msg_lseek(fd, 0, SEEK_CUR) == 8);
+    CHECK(msg_lseek(fd, -6, SEEK_END) == DEVICE_SIZE - 6);
+    CHECK(msg_read(fd, back, sizeof back) == 6);
+    CHECK(msg_read(fd, back, sizeof back) == 0);
+    FAILS(msg_write(fd, "y", 1), ENOSPC);
+    FAILS(msg_lseek(fd, -1, SEEK_SET), EINVAL);
+    FAILS(msg_lseek(fd, 0, 99), EINVAL);
+    FAILS(msg_pread(fd, back, 1, -1), EINVAL);
+}
+
+/* More than the manager receives at once. */
+static void whole(int fd) {
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char) (i * 13);
+    CHECK(msg_lseek(fd, 0, SEEK_SET) == 0);
+    CHECK(msg_write(fd, data, sizeof data) == sizeof data);
+    CHECK(msg_lseek(fd, 0, SEEK_SET) == 0);
+    CHECK(msg_read(fd, back, sizeof back) == sizeof data && memcmp(back, data, sizeof data) == 0);
+}
+
+static void commands(int fd) {
+    int32_t number = 21;
+    uint8_t byte = 'f';
+    int info = -1;
+
+    CHECK(msg_devctl(fd, MEMORY_DOUBLE, &number, sizeof number, &info) == EOK && number == 42 && info == 42);
+    CHECK(msg_devctl(fd, MEMORY_FILL, &byte, sizeof byte, NULL) == EOK);
+    CHECK(msg_pread(fd, back, 2, 100) == 2 && memcmp(back, "ff", 2) == 0);
+    CHECK(msg_devctl(fd, MEMORY_CLEAR, NULL, 0, NULL) == EOK);
+    CHECK(msg_pread(fd, back, 1, 100) == 1 && back[0] == 0);
+    CHECK(msg_devctl(fd, __DION(_DCMD_MISC, 99), NULL, 0, NULL) == ENOTTY);
+    CHECK(get_device_direction(MEMORY_DOUBLE) == _POSIX_DEVDIR_TOFROM);
+}
+
+static int opens(int fd) {
+    int32_t number = -1;
+    int info;
+
+    CHECK(msg_devctl(fd, MEMORY_OPENS, &number, sizeof number, &info) == EOK && info == number);
+    return number;
+}
+
+/* A client that dies without closing is closed for. */
+static void closings(int fd) {
+    int second, pid, status;
+
+    CHECK(opens(fd) == 1);
+    CHECK((second = msg_open(DEVICE, O_RDONLY, 0)) >= 0 && second != fd);
+    CHECK(opens(fd) == 2);
+    FAILS(msg_write(second, "z", 1), EBADF);
+    CHECK(msg_close(second) == 0);
+    CHECK(opens(fd) == 1);
+    FAILS(msg_read(second, back, 1), EBADF);
+    FAILS(msg_close(second), EBADF);
+    if ((pid = fork()) == 0)
+        _exit(msg_open(DEVICE, O_RDWR, 0) < 0 || msg_open("dev/c/memory", O_WRONLY, 0) < 0);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    for (int i = 0; i < 2000 && opens(fd) != 1; i++)
+        usleep(5000);
+    CHECK(opens(fd) == 1);
+}
+
+/* What a hostile client may send. */
+static void rubbish(int fd, int own) {
+    struct _io_read read = {.type = _IO_READ, .nbytes = -1};
+    struct _io_devctl devctl = {.type = _IO_DEVCTL, .dcmd = MEMORY_FILL, .nbytes = 1};
+    uint16_t type = _IO_MAX + 3;
+    int plain;
+
+    FAILS(MsgSend(fd, &read, sizeof read, NULL, 0), EINVAL);
+    FAILS(MsgSend(fd, &read, 3, NULL, 0), EINVAL);
+    FAILS(MsgSend(fd, NULL, 0, NULL, 0), ENOSYS);
+    if (own) {
+        FAILS(MsgSend(fd, &devctl, sizeof devctl, NULL, 0), EINVAL);
+        devctl.nbytes = 1 << 20;
+        FAILS(MsgSend(fd, &devctl, sizeof devctl, NULL, 0), EMSGSIZE);
+        CHECK(MsgSend(fd, &type, sizeof type, NULL, 0) == type + 1);
+    }
+    type = _IO_NOTIFY;
+    CHECK(MsgSend_r(fd, &type, sizeof type, NULL, 0) < 0);
+    /* A connection that was not opened. */
+    read.nbytes = 1;
+    CHECK((plain = name_open("dev/c/memory", 0)) >= 0);
+    FAILS(MsgSend(plain, &read, sizeof read, back, sizeof back), EBADF);
+    CHECK(name_close(plain) == 0);
+}
+
+int main(int argc, char **argv) {
+    int fd, own = argc > 1 && strcmp(argv[1], "own") == 0;
+
+    FAILS(msg_open("/dev/c/nothing", O_RDWR, 0), ENOENT);
+    FAILS(msg_open("/net/lab2" DEVICE, O_RDWR, 0), ENOTSUP);
+    FAILS(msg_open("", O_RDWR, 0), EINVAL);
+    CHECK((fd = msg_open(DEVICE, O_RDWR, 0)) >= 0);
+    offsets(fd);
+    whole(fd);
+    commands(fd);
+    closings(fd);
+    rubbish(fd, own);
+    CHECK(msg_close(fd) == 0);
+    return 0;
+}

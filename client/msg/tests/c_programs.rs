@@ -1,0 +1,96 @@
+//! The calls for C: programs compiled by the system's compiler against `include/` and the shared
+//! library, clients and servers in processes of their own.
+
+mod lab;
+mod memory;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lab::{Lab, Running};
+
+/// Compiles a program of this package, and links it as if the library were installed; every warning
+/// is an error.
+fn compile(lab: &Lab, source: &str) -> PathBuf {
+    let library = std::env::current_exe()
+        .unwrap()
+        .with_file_name("libio_net_msg.so");
+    assert!(library.exists(), "{} is not built", library.display());
+    let installed = lab.dir.join("libio-net-msg.so");
+    if !installed.exists() {
+        symlink(library, &installed).unwrap();
+    }
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = lab.dir.join(source.replace('/', "-")).with_extension("");
+    let output = Command::new(std::env::var_os("CC").unwrap_or("cc".into()))
+        .args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pthread",
+            "-o",
+        ])
+        .arg(&program)
+        .arg("-I")
+        .arg(package.join("include"))
+        .arg(package.join(source))
+        .arg("-L")
+        .arg(&lab.dir)
+        .arg(format!("-Wl,-rpath,{}", lab.dir.display()))
+        .arg("-lio-net-msg")
+        .output()
+        .expect("a C compiler");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{source}:\n{errors}");
+    program
+}
+
+fn serve(lab: &Lab, source: &str) -> Running {
+    lab.start(lab.command(&compile(lab, source)))
+}
+
+fn run(lab: &Lab, source: &str, args: &[&str]) {
+    let mut command = lab.command(&compile(lab, source));
+    command.args(args);
+    lab.run(command);
+}
+
+#[test]
+fn every_call_between_two_processes() {
+    let lab = Lab::new();
+    let mut server = serve(&lab, "tests/c/server.c");
+    run(&lab, "tests/c/client.c", &[]);
+    assert!(server.0.wait().unwrap().success());
+}
+
+#[test]
+fn names_and_nodes() {
+    run(&Lab::new(), "tests/c/names.c", &[]);
+}
+
+#[test]
+fn files_of_a_manager_in_c() {
+    let lab = Lab::new();
+    let _device = serve(&lab, "tests/c/device.c");
+    run(&lab, "tests/c/file.c", &["own"]);
+}
+
+#[test]
+fn files_of_a_manager_in_rust() {
+    if lab::part().is_some() {
+        return memory::serve();
+    }
+    let lab = Lab::new();
+    let _device = lab.start(lab.again("files_of_a_manager_in_rust", "device"));
+    run(&lab, "tests/c/file.c", &[]);
+}
+
+#[test]
+fn the_example_in_c() {
+    let lab = Lab::new();
+    let counter = compile(&lab, "examples/counter.c");
+    let _counter = Running(lab.command(&counter).spawn().unwrap());
+    run(&lab, "tests/c/count.c", &[]);
+}
