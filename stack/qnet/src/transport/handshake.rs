@@ -748,7 +748,7 @@ impl Transport {
         }
     }
 
-    /// The other end says that it knows of no session. Without keys that has to be believed.
+    /// The other end, or somebody, says that it knows of no session. It has a moment to show that it does.
     pub(super) fn handle_rem_down(&mut self, now: Instant, header: &Header) {
         let index = header.src_nd;
         let session = self.peers.get_mut(index).and_then(|p| p.session.as_mut());
@@ -757,10 +757,6 @@ impl Transport {
             return;
         };
         if session.confirm.is_some() {
-            return;
-        }
-        if session.keys.is_none() {
-            self.remove_peer(now, index, DownReason::Restarted);
             return;
         }
         if session.doubted_at.is_none() {

@@ -172,7 +172,11 @@ impl Transport {
             .get_mut(index)
             .filter(|p| p.token == header.dst_conn)
         else {
-            self.send_reset(now, via, header);
+            if header.flags & lwl4::FLAG_CRC != 0 && !lwl4::crc_is_valid(header, frame) {
+                self.stats.drop_crc += 1;
+            } else {
+                self.send_reset(now, via, header);
+            }
             return;
         };
         let mut cx = Context {

@@ -313,6 +313,13 @@ impl Path {
         true
     }
 
+    /// Probes a path that is down.
+    pub(crate) fn try_again(&mut self, now: Instant, outbound: &mut Outbound) {
+        self.give_up(outbound);
+        self.probe_wanted = true;
+        self.heard_at = now;
+    }
+
     /// Counts all that is under way as lost.
     pub(crate) fn give_up(&mut self, outbound: &mut Outbound) {
         for sent in self.sent.drain(..) {

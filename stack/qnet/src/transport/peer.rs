@@ -235,14 +235,15 @@ impl Peer {
             let path = &mut self.paths[at];
             if path.health == Health::Down {
                 if path.heard_at + maintenance <= now {
-                    path.give_up(&mut self.outbound);
-                    path.probe_wanted = true;
-                    path.heard_at = now;
+                    path.try_again(now, &mut self.outbound);
                 }
             } else if path.timeout_at(config).is_some_and(|due| due <= now) {
                 let alarm = path.on_timeout(now, config, &mut self.outbound);
                 if alarm && path.alarms >= config.path_probes {
                     self.take_path_down(at, events);
+                }
+                if alarm {
+                    self.retry_down_paths(now);
                 }
             } else if path.timeout_at(config).is_none() && path.heard_at + config.heartbeat <= now {
                 path.probe_wanted = true;
@@ -266,6 +267,15 @@ impl Peer {
             return Some(DownReason::Restarted);
         }
         since(session.no_path_since, config.peer_timeout).then_some(DownReason::Unreachable)
+    }
+
+    /// A path fails: perhaps one that did works by now.
+    fn retry_down_paths(&mut self, now: Instant) {
+        for path in &mut self.paths {
+            if path.health == Health::Down {
+                path.try_again(now, &mut self.outbound);
+            }
+        }
     }
 
     /// A path does not work: what is under way on it goes by others, and conns that insist on it fail.

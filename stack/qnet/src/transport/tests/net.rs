@@ -79,6 +79,7 @@ pub(super) struct Net {
     pub(super) sent_on: [u64; 4],
     flights: BinaryHeap<Flight>,
     order: u64,
+    buffer: Vec<u8>,
 }
 
 pub(super) fn name(node: usize) -> Node {
@@ -118,6 +119,7 @@ impl Net {
             sent_on: [0; 4],
             flights: BinaryHeap::new(),
             order: 0,
+            buffer: vec![0; 65_536],
         };
         for node in 0..net.nodes.len() {
             net.add_links(node, mtu);
@@ -152,7 +154,7 @@ impl Net {
     pub(super) fn connect(&mut self, from: usize, to: usize) -> (PeerId, PeerId) {
         let peer = self.open(from, to);
         self.run(Duration::from_secs(5), |net| {
-            net.up(from).is_some() && net.up(to).is_some()
+            net.up(from) == Some(peer) && net.up(to).is_some()
         });
         assert_eq!(self.up(from), Some(peer));
         (peer, self.up(to).unwrap())
@@ -248,13 +250,13 @@ impl Net {
 
     fn pump(&mut self) {
         for from in 0..self.nodes.len() {
-            let mut buffer = [0; 65_536];
             while let Some(transmit) = self.nodes[from].poll_transmit(self.now) {
-                let Some(len) = self.nodes[from].emit(self.now, &mut buffer) else {
+                let Some(len) = self.nodes[from].emit(self.now, &mut self.buffer) else {
                     continue;
                 };
                 assert_eq!(len, transmit.len);
-                self.launch(from, transmit, &buffer[..len]);
+                let frame = self.buffer[..len].to_vec();
+                self.launch(from, transmit, &frame);
             }
             while let Some(event) = self.nodes[from].poll_event() {
                 self.events[from].push((self.now, event));
