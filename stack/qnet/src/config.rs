@@ -8,7 +8,7 @@ use crate::transport;
 /// Options and limits of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The transport's; its `node` is this node's name.
+    /// The transport's; its `node` is this node's name, and `conns_max` at least 1024 on every node.
     pub transport: transport::Config,
     /// Whose rights remote users have here.
     pub users: UserMap,

@@ -117,7 +117,7 @@ impl Qnet {
             transport: Transport::new(now, config.transport.clone()),
             kif: Kif::new(&config),
             nodes: Nodes::new(config.nodes_max),
-            qos: QosTable::new(usize::from(config.transport.conns_max / 2)),
+            qos: QosTable::new(pump::QOS_MAX),
             links: Vec::new(),
             searching: Vec::new(),
             full: Vec::new(),
@@ -167,9 +167,10 @@ impl Qnet {
         self.transport.poll_transmit(now)
     }
 
-    /// Writes the frame that [`Qnet::poll_transmit`] gave into the first [`Transmit::len`] bytes of `out`.
-    pub fn emit(&mut self, now: Instant, out: &mut [u8]) {
-        self.transport.emit(now, out);
+    /// Writes the frame that [`Qnet::poll_transmit`] gave into `out`, which has at least [`Transmit::len`]
+    /// bytes; its length. `None`, and nothing is to be sent, where there is no need of it any more.
+    pub fn emit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        self.transport.emit(now, out)
     }
 
     /// What there is to do or to know, oldest first.
@@ -389,7 +390,7 @@ impl Qnet {
     }
 
     /// Nobody waits for the reply any more (the thread is gone). As [`Qnet::client_unblock`], but no event
-    /// of that send follows, and its handle is stale.
+    /// of that send follows, save a [`Event::ClientDone`] that waits already, and its handle is stale.
     pub fn client_abandon(&mut self, now: Instant, send: ClientSend) {
         let kif = &mut self.kif;
         kif.clients.abandon(&mut kif.out, send);
@@ -426,7 +427,7 @@ impl Qnet {
     }
 
     /// Closes a connection (`ConnectDetach`, or the client's death). Its sends are abandoned; no event of
-    /// it follows.
+    /// it follows, save each [`Event::ClientDone`] that waits already.
     pub fn client_detach(&mut self, now: Instant, conn: ClientConn) {
         let kif = &mut self.kif;
         kif.clients.detach(&mut kif.out, conn);

@@ -270,6 +270,10 @@ impl Clients {
             return;
         };
         entry.abandoned = true;
+        out.purge(|event| {
+            matches!(event, Event::ClientRead { send: other, .. }
+                | Event::ClientWrite { send: other, .. } if *other == send)
+        });
         let reads = core::mem::take(&mut entry.reads);
         if let Some(conn) = self.conns.get(entry.conn) {
             for read in reads {
@@ -337,7 +341,17 @@ impl Clients {
         let Some(entry) = self.conns.get_mut(conn.0) else {
             return;
         };
-        for send in core::mem::take(&mut entry.sends) {
+        let sends = core::mem::take(&mut entry.sends);
+        out.purge(|event| match event {
+            Event::ClientRead { send, .. } | Event::ClientWrite { send, .. } => {
+                sends.contains(&send.0)
+            }
+            Event::ClientEvent { conn: other, .. } | Event::ClientDead { conn: other, .. } => {
+                *other == conn
+            }
+            _ => false,
+        });
+        for send in sends {
             self.sends.remove(send);
         }
         entry.held.clear();

@@ -104,6 +104,11 @@ impl Outbox {
     fn event(&mut self, event: Event) {
         self.events.push_back(event);
     }
+
+    /// Takes back events that wait to be polled and mean nothing any more.
+    fn purge(&mut self, is_void: impl Fn(&Event) -> bool) {
+        self.events.retain(|event| !is_void(event));
+    }
 }
 
 /// Both sides.

@@ -55,7 +55,6 @@ struct Client {
 enum Held {
     Send(MsgSend, Payload),
     Pulse(Pulse),
-    Signal(Signal),
 }
 
 /// A remote thread and its message.
@@ -66,6 +65,8 @@ struct Sender {
     info: SendInfo,
     bytes: usize,
     reads: Vec<u32>,
+    /// Events beside its delivery were issued for it.
+    told: bool,
 }
 
 /// A read from a remote client, whose bytes are awaited.
@@ -201,6 +202,7 @@ impl Servers {
                 info: send.info,
                 bytes,
                 reads: Vec::new(),
+                told: false,
             })
         };
         let Some(vthread) = vthread else {
@@ -254,6 +256,9 @@ impl Servers {
         match found {
             Some(vthread) => {
                 out.stats.server_unblocks += 1;
+                if let Some(sender) = self.vthreads.get_mut(vthread) {
+                    sender.told = true;
+                }
                 let vthread = Vthread(vthread);
                 out.event(Event::Unblock { vthread });
             }
@@ -293,6 +298,7 @@ impl Servers {
         };
         if let Some(sender) = self.vthreads.get_mut(vthread) {
             sender.reads.retain(|&other| other != read);
+            sender.told = true;
         }
         let result = result.map(|mut data| {
             data.truncate((length as usize).min(data.len()));
@@ -335,12 +341,10 @@ impl Servers {
             limit: self.limits.msgsend,
         };
         out.send_bare(node, lane(client.0), &message);
-        let identity = entry.identity;
         for held in held {
             match held {
                 Held::Send(send, data) => self.deliver(out, client.0, send, data),
                 Held::Pulse(pulse) => deliver_pulse(out, client.0, pulse),
-                Held::Signal(signal) => out.event(Event::ServerSignal { identity, signal }),
             }
         }
     }
@@ -359,7 +363,7 @@ impl Servers {
         let (offset, data) = self.write_pieces(out, vthread, room, offset, data);
         let message = Message::MsgReply(transfer(status, handle, offset, &data));
         out.send(node, lane, &message, data);
-        self.end_vthread(vthread.0);
+        self.answered(out, vthread);
         Ok(())
     }
 
@@ -371,7 +375,7 @@ impl Servers {
     ) -> Result<(), Errno> {
         let sender = self.vthreads.get(vthread.0).ok_or(Errno::ESRCH)?;
         fail_send(out, sender.node, sender.client, sender.client_handle, errno);
-        self.end_vthread(vthread.0);
+        self.answered(out, vthread);
         Ok(())
     }
 
@@ -387,6 +391,7 @@ impl Servers {
             .min(sender.info.length.saturating_sub(offset))
             .min(self.limits.chunk as u32);
         if length == 0 {
+            sender.told = true;
             let result = Ok(Payload::default());
             out.event(Event::ServerData {
                 vthread,
@@ -480,7 +485,17 @@ impl Servers {
         let client_id = entry.client_id;
         let message = Message::ConnectDeath { client_id };
         out.send_bare(entry.node, lane(client.0), &message);
-        for vthread in entry.vthreads.clone() {
+        let vthreads = entry.vthreads.clone();
+        out.purge(|event| match event {
+            Event::Connect { client: other, .. }
+            | Event::Deliver { client: other, .. }
+            | Event::ServerPulse { client: other, .. } => *other == client,
+            Event::Unblock { vthread } | Event::ServerData { vthread, .. } => {
+                vthreads.contains(&vthread.0)
+            }
+            _ => false,
+        });
+        for vthread in vthreads {
             self.end_vthread(vthread);
         }
         self.forget(client.0);
@@ -508,6 +523,21 @@ impl Servers {
         self.forget(client);
         let client = RemoteClient(client);
         out.event(Event::Disconnect { client });
+    }
+
+    /// The server is done with a message: nothing more is told of it.
+    fn answered(&mut self, out: &mut Outbox, vthread: Vthread) {
+        if self
+            .vthreads
+            .get(vthread.0)
+            .is_some_and(|sender| sender.told)
+        {
+            out.purge(|event| {
+                matches!(event, Event::Unblock { vthread: other }
+                    | Event::ServerData { vthread: other, .. } if *other == vthread)
+            });
+        }
+        self.end_vthread(vthread.0);
     }
 
     fn end_vthread(&mut self, vthread: u32) {

@@ -31,13 +31,7 @@ impl Qnet {
             domain: node.name.domain().to_owned(),
         };
         match self.transport.open(now, &name, &node.paths) {
-            Ok(peer) => {
-                self.nodes.bind(number, peer);
-                if !self.drain_backlog(now, number) {
-                    self.full.push(number);
-                    self.kif.set_congested(number, true);
-                }
-            }
+            Ok(peer) => self.nodes.bind(number, peer),
             Err(transport::OpenError::TooManyPeers) => self.node_lost(number, Errno::EAGAIN),
             Err(_) => self.node_lost(number, Errno::EHOSTUNREACH),
         }

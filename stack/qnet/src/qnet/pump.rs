@@ -9,6 +9,22 @@ use crate::node_name::NodeName;
 use crate::time::Instant;
 use crate::transport::{self, Conn, DownReason, LinkAddr, Message, PeerId, SendError};
 
+/// Conns for clients, and as many for servers, each shared by lanes where there are more.
+const LANES: u16 = 256;
+
+/// Conns for qualities of service other than the default, one each.
+pub(super) const QOS_MAX: usize = 512;
+
+/// The conn of a lane.
+fn conn(lane: Lane) -> Conn {
+    let index = |handle: u32| handle as u16 % LANES;
+    Conn(match lane {
+        Lane::Client { conn, qos: 0 } => index(conn),
+        Lane::Server { client } => LANES + index(client),
+        Lane::Client { qos, .. } => 2 * LANES + qos - 1,
+    })
+}
+
 /// What became of a message that was offered to the transport.
 enum Offer {
     /// It is on its way, or cannot go at all and was dealt with.
@@ -41,14 +57,20 @@ impl Qnet {
             self.keep(number, message);
             return self.reach(now, number);
         }
-        if !node.backlog.is_empty() {
+        // Until it answers, nobody can say which links lead there.
+        if !node.up || !node.backlog.is_empty() {
             return self.keep(number, message);
         }
         if let Offer::Wait(message) = self.offer(now, message) {
             self.keep(number, message);
-            self.full.push(number);
-            self.kif.set_congested(number, true);
+            self.congest(number);
         }
+    }
+
+    /// The transport has no room for what waits for a node.
+    fn congest(&mut self, number: u16) {
+        self.full.push(number);
+        self.kif.set_congested(number, true);
     }
 
     fn keep(&mut self, number: u16, message: Outgoing) {
@@ -63,10 +85,10 @@ impl Qnet {
         let (Some(peer), Some(qos)) = (peer, self.qos_of(message.lane)) else {
             return Offer::Done;
         };
-        if self.transport.room(peer) < message.bytes.len() {
+        let conn = conn(message.lane);
+        if self.transport.room(peer, conn) < message.bytes.len() {
             return Offer::Wait(message);
         }
-        let conn = self.conn(message.lane);
         let (bytes, start) = message.bytes.into_parts();
         let bytes = Message::from_tail(bytes, start);
         match self.transport.send(now, peer, conn, qos, bytes) {
@@ -108,7 +130,7 @@ impl Qnet {
             let Some(node) = self.nodes.get_mut(number) else {
                 return true;
             };
-            if node.peer.is_none() {
+            if !node.up {
                 return node.backlog.is_empty();
             }
             let Some(message) = node.backlog.pop_front() else {
@@ -125,23 +147,9 @@ impl Qnet {
 
     // ---- The transport's names for things ----------------------------------------------------
 
-    /// The conn of a lane. A quarter of them is for clients and one for servers, each shared by lanes
-    /// where there are more; half is for qualities of service other than the default, one each.
-    fn conn(&self, lane: Lane) -> Conn {
-        let quarter = u32::from(self.config.transport.conns_max / 4).max(1);
-        let index = |handle: u32| (handle & 0xffff) % quarter;
-        let conn = match lane {
-            Lane::Client { conn, qos: 0 } => index(conn),
-            Lane::Server { client } => quarter + index(client),
-            Lane::Client { qos, .. } => 2 * quarter + u32::from(qos) - 1,
-        };
-        Conn(conn as u16)
-    }
-
     /// The quality of service, if any, whose messages go by that conn.
     fn qos_by_conn(&self, conn: Conn) -> Option<u16> {
-        let quarter = (self.config.transport.conns_max / 4).max(1);
-        let index = conn.0.checked_sub(2 * quarter)?;
+        let index = conn.0.checked_sub(2 * LANES)?;
         self.qos.get(index + 1).map(|_| index + 1)
     }
 
@@ -218,6 +226,9 @@ impl Qnet {
         let nd = Nd::new(number, 0);
         self.event(Event::NodeUp { nd });
         self.found(now, number);
+        if !self.drain_backlog(now, number) {
+            self.congest(number);
+        }
         self.ask_lans(number, None);
     }
 
