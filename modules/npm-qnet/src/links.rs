@@ -134,8 +134,12 @@ impl Links {
                 cx.tx_down(down.take());
                 return false;
             };
-            qnet.emit(now, room);
-            let Some(mut packet) = packet else { continue };
+            // What is not needed any more is not written.
+            let written = qnet.emit(now, room);
+            let (Some(mut packet), Some(len)) = (packet, written) else {
+                continue;
+            };
+            packet.truncate(len);
             if !self.address(&mut packet, &transmit) {
                 stats.drop_no_link.add(1);
                 continue;
