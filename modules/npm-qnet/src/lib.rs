@@ -12,7 +12,8 @@
 //! | [`netmgr`] | questions about nodes and names |
 //! | [`key`], [`known`] | this node's key, and other nodes' |
 //! | [`control`] | `io-netctl qnet` |
-//! | [`options`], [`stats`], [`watch`] | what it can be told, what it counts, what it watches |
+//! | [`options`], [`watch`] | what it can be told, what it watches |
+//! | [`stats`], [`figures`] | what is counted, here and by the protocol |
 //!
 //! Programs and Qnet share memory, as any two programs that pass messages do (`lib/rendezvous`): Qnet
 //! is the server of clients whose channels are on other nodes, and a client of servers whose clients
@@ -22,6 +23,7 @@
 mod clients;
 mod control;
 mod door;
+mod figures;
 mod key;
 mod known;
 mod links;
@@ -37,6 +39,7 @@ mod watch;
 
 use clients::Clients;
 use door::Door;
+use figures::Figures;
 use io_net_ddk::prelude::*;
 use io_net_ddk::{number, text};
 use io_net_os::eventfd::EventFd;
@@ -79,8 +82,10 @@ fn init(init: &mut Init) -> Result<(), Failure> {
         cx.all_packets()?;
         let now = Instant::from_nanos(cx.now_ns());
         let refused = |errno| Failure::new(io_net_ddk::errno::EINVAL, format!("Qnet: {errno}"));
+        let qnet = Qnet::new(now, config).map_err(refused)?;
         let node = Node {
-            qnet: Qnet::new(now, config).map_err(refused)?,
+            figures: Figures::new(&qnet, cx),
+            qnet,
             links: Links::new(settings.bind),
             door,
             clients: Clients::new(inbox),

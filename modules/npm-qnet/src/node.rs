@@ -2,6 +2,7 @@
 
 use crate::clients::Clients;
 use crate::door::Door;
+use crate::figures::Figures;
 use crate::known::KnownFile;
 use crate::links::Links;
 use crate::netmgr::{Asker, MANAGER, Netmgr};
@@ -36,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) published_at: Option<Instant>,
     pub(crate) known: KnownFile,
     pub(crate) stats: Stats,
+    pub(crate) figures: Figures,
 }
 
 // ---- Work ----

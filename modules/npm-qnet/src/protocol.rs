@@ -15,6 +15,9 @@ const TIMER_RETRY: u32 = 1;
 const RETRY_NS: u64 = 1_000_000;
 /// The timer that gives up what has waited for too long.
 const TIMER_WAITING: u32 = 2;
+/// The timer that brings the shown figures up to date.
+const TIMER_FIGURES: u32 = 3;
+const FIGURES_NS: u64 = 1_000_000_000;
 /// Rounds of events and frames in one piece of work, at most; what is left waits for the next poll.
 const ROUNDS: usize = 8;
 
@@ -25,6 +28,8 @@ pub(crate) struct Protocol {
     armed_ns: u64,
     /// The timer of those who wait is set.
     waiting_armed: bool,
+    /// Something happened since the figures were last shown.
+    figures_stale: bool,
     /// The last piece of work ended before there was nothing left to do.
     restless: bool,
 }
@@ -67,6 +72,11 @@ impl Registrant for Protocol {
                 self.node.qnet.handle_timeout(now);
             }
             TIMER_WAITING => self.waiting_armed = false,
+            TIMER_FIGURES => {
+                self.figures_stale = false;
+                self.node.figures.take(&self.node.qnet);
+                return;
+            }
             _ => {}
         }
         self.settle(now, cx);
@@ -102,7 +112,7 @@ impl Registrant for Protocol {
     }
 
     fn quiesce(&mut self, cx: &Cx) {
-        for timer in [TIMER_QNET, TIMER_RETRY, TIMER_WAITING] {
+        for timer in [TIMER_QNET, TIMER_RETRY, TIMER_WAITING, TIMER_FIGURES] {
             cx.cancel_timer(timer);
         }
         cx.poller(false);
@@ -116,6 +126,7 @@ impl Protocol {
             node,
             armed_ns: u64::MAX,
             waiting_armed: false,
+            figures_stale: false,
             restless: false,
         }
     }
@@ -164,6 +175,10 @@ impl Protocol {
         {
             self.waiting_armed = true;
             cx.timer(TIMER_WAITING, at.as_nanos());
+        }
+        if !self.figures_stale {
+            self.figures_stale = true;
+            cx.timer(TIMER_FIGURES, now.as_nanos() + FIGURES_NS);
         }
         let due = self.node.qnet.poll_timeout();
         let due_ns = due.map_or(u64::MAX, Instant::as_nanos);

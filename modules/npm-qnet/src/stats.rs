@@ -1,4 +1,4 @@
-//! What is counted: QNX's names from `/proc/qnetstats` where the meaning is the same.
+//! What is counted here: QNX's names from `/proc/qnetstats` where the meaning is the same.
 
 use io_net_ddk::{Counter, Cx};
 
