@@ -166,11 +166,6 @@ pub(crate) enum Qnet {
     Links,
     /// Who is connected to whom
     Connections,
-    /// Forget a node's key, so that its next one is learnt
-    Forget {
-        /// The node's full name
-        node: String,
-    },
 }
 
 #[cfg(test)]

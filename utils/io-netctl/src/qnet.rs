@@ -2,10 +2,9 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `{"cmd":"nodes"}` | `{"nodes":[{"nd","name","state","links","rtt_us","key"}]}` |
-//! | `{"cmd":"links"}` | `{"links":[{"name","state","address","mtu","sent","received"}]}` |
-//! | `{"cmd":"connections"}` | `{"connections":[{"side","node","pid","chid","client","qos","waiting"}],"total"}` |
-//! | `{"cmd":"forget","node"}` | `{}`: the node's key is forgotten, so that its next one is learnt |
+//! | `{"cmd":"nodes"}` | `{"nodes":[{"nd","name","state","links"}]}` |
+//! | `{"cmd":"links"}` | `{"links":[{"name","address","mtu","sent","received"}]}` |
+//! | `{"cmd":"connections"}` | `{"connections":[{"side","node","pid","chid","client","waiting"}],"total"}` |
 
 use crate::cli::Qnet;
 use crate::stack::{Call, Show};
@@ -18,8 +17,6 @@ const NODES: Show = Show::Rows(
         ("NAME", "name"),
         ("STATE", "state"),
         ("LINKS", "links"),
-        ("RTT-US", "rtt_us"),
-        ("KEY", "key"),
     ],
 );
 
@@ -27,7 +24,6 @@ const LINKS: Show = Show::Rows(
     "links",
     &[
         ("LINK", "name"),
-        ("STATE", "state"),
         ("ADDRESS", "address"),
         ("MTU", "mtu"),
         ("SENT", "sent"),
@@ -43,7 +39,6 @@ const CONNECTIONS: Show = Show::Rows(
         ("PID", "pid"),
         ("CHID", "chid"),
         ("CLIENT", "client"),
-        ("QOS", "qos"),
         ("WAITING", "waiting"),
     ],
 );
@@ -54,7 +49,6 @@ pub(crate) fn qnet(line: &Qnet) -> Call {
         Qnet::Nodes => (json!({"cmd": "nodes"}), NODES),
         Qnet::Links => (json!({"cmd": "links"}), LINKS),
         Qnet::Connections => (json!({"cmd": "connections"}), CONNECTIONS),
-        Qnet::Forget { node } => (json!({"cmd": "forget", "node": node}), Show::Nothing),
     };
     Call {
         to: "qnet",
@@ -82,16 +76,16 @@ mod tests {
         let nodes = call("io-netctl qnet nodes");
         assert_eq!((nodes.to, &nodes.body), ("qnet", &json!({"cmd": "nodes"})));
         let answer = json!({"nodes": [
-            {"nd": 0, "name": "lab1", "state": "here", "links": "en0", "key": "0a0b"},
-            {"nd": 7, "name": "lab2.net", "state": "up", "links": "en0 en1", "rtt_us": 42},
+            {"nd": 0, "name": "lab1", "state": "here", "links": "en0"},
+            {"nd": 7, "name": "lab2.net", "state": "up", "links": "en0 en1"},
         ]});
         assert_eq!(
             stack::show(&answer, &nodes.show),
-            "ND  NAME      STATE  LINKS    RTT-US  KEY\n\
-             0   lab1      here   en0      -       0a0b\n\
-             7   lab2.net  up     en0 en1  42      -\n"
+            "ND  NAME      STATE  LINKS\n\
+             0   lab1      here   en0\n\
+             7   lab2.net  up     en0 en1\n"
         );
-        let forget = call("io-netctl qnet forget lab2.net");
-        assert_eq!(forget.body, json!({"cmd": "forget", "node": "lab2.net"}));
+        let links = call("io-netctl qnet links");
+        assert_eq!(links.body, json!({"cmd": "links"}));
     }
 }
