@@ -51,8 +51,9 @@ impl Node {
 
 /// The table. Numbers go round before one is used again, so that a stale one finds nothing for long.
 pub(crate) struct Nodes {
-    /// By number; 0 is this node and never filled.
+    /// By number; 0 is this node and never filled. It grows up to `limit` and one.
     slots: Vec<Option<Node>>,
+    limit: usize,
     by_name: HashMap<NodeName, u16>,
     by_peer: HashMap<PeerId, u16>,
     next: usize,
@@ -62,14 +63,12 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// A table of at most `limit` nodes.
     pub(crate) fn new(limit: usize) -> Self {
-        let limit = limit.min(usize::from(u16::MAX));
-        let mut slots = Vec::new();
-        slots.resize_with(limit + 1, || None);
         Nodes {
-            slots,
+            slots: Vec::from([None]),
+            limit: limit.min(usize::from(u16::MAX)),
             by_name: HashMap::new(),
             by_peer: HashMap::new(),
-            next: 1,
+            next: 0,
             clock: 0,
         }
     }
@@ -114,14 +113,17 @@ impl Nodes {
     }
 
     fn free_number(&mut self, in_use: impl Fn(u16) -> bool) -> Option<u16> {
-        let count = self.slots.len();
-        if self.by_name.len() + 1 < count {
-            while self.next == 0 || self.slots[self.next].is_some() {
-                self.next = (self.next + 1) % count;
+        if self.slots.len() <= self.limit {
+            self.slots.push(None);
+            return Some(self.slots.len() as u16 - 1);
+        }
+        if self.by_name.len() < self.limit {
+            loop {
+                self.next = self.next % self.limit + 1;
+                if self.slots[self.next].is_none() {
+                    return Some(self.next as u16);
+                }
             }
-            let number = self.next as u16;
-            self.next = (self.next + 1) % count;
-            return Some(number);
         }
         let nodes = self.slots.iter().enumerate();
         let mut idle: Vec<(u64, u16)> = nodes

@@ -88,12 +88,10 @@ impl Ledger {
 
     /// Whether `bytes` are those of the message at `offset`.
     pub fn check(&mut self, id: u64, offset: u32, bytes: &[u8]) {
-        let length = self.entry(id).length;
-        assert!(offset as usize + bytes.len() <= length as usize);
-        for (at, &byte) in bytes.iter().enumerate() {
-            let place = offset as usize + at;
-            assert_eq!(byte, content(id, place), "byte {place} of message {id}");
-        }
+        let length = self.entry(id).length as usize;
+        assert!(offset as usize + bytes.len() <= length);
+        let expected = piece(id, offset, bytes.len());
+        assert!(bytes == expected, "message {id} from {offset} on");
     }
 
     /// Sends without an end, of which somebody waits for one.
@@ -110,18 +108,36 @@ impl Ledger {
     }
 }
 
-/// The byte at `place` of message `id`: its number first, then what follows from it.
-pub fn content(id: u64, place: usize) -> u8 {
-    match id.to_le_bytes().get(place) {
-        Some(&byte) => byte,
-        None => (id as u8).wrapping_mul(31).wrapping_add((place / 3) as u8),
-    }
-}
+/// Bytes after which what messages are filled with comes again.
+const PERIOD: usize = 4093;
 
-/// A piece of message `id`.
+/// What messages are filled with, twice over.
+static FILLING: [u8; 2 * PERIOD] = {
+    let mut filling = [0; 2 * PERIOD];
+    let mut at = 0;
+    while at < filling.len() {
+        let mixed = ((at % PERIOD) as u32).wrapping_mul(0x9e37_79b1);
+        filling[at] = (mixed >> 24) as u8;
+        at += 1;
+    }
+    filling
+};
+
+/// A piece of message `id`: its number first, then what follows from it.
 pub fn piece(id: u64, offset: u32, len: usize) -> Vec<u8> {
-    let offset = offset as usize;
-    (offset..offset + len).map(|at| content(id, at)).collect()
+    let mut place = offset as usize;
+    let mut bytes = Vec::with_capacity(len);
+    let number = id.to_le_bytes();
+    let head = number.get(place..).unwrap_or_default();
+    bytes.extend_from_slice(&head[..head.len().min(len)]);
+    place += bytes.len();
+    while bytes.len() < len {
+        let from = (place + id as usize) % PERIOD;
+        let run = (len - bytes.len()).min(PERIOD);
+        bytes.extend_from_slice(&FILLING[from..from + run]);
+        place += run;
+    }
+    bytes
 }
 
 /// The number of the message that begins with `bytes`.

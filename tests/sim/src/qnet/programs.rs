@@ -11,7 +11,7 @@ use io_net_qnet::{
     Pulse, Qnet, Query, RemoteClient, SendInfo, Sigevent, Vthread,
 };
 
-use super::ledger::{Ledger, content, id_of, piece};
+use super::ledger::{Ledger, id_of, piece};
 use crate::rng::Rng;
 
 /// Each node's server, in each of its lives: a restart does not change the process id, so only Qnet
@@ -444,10 +444,8 @@ impl Programs {
             assert_eq!(status, call.id as i32);
             put(&mut call.reply, offset, data);
             let epoch = id_of(&call.reply[8..]);
-            for (at, &byte) in call.reply.iter().enumerate() {
-                let expected = reply_byte(call.id, epoch, at);
-                assert_eq!(byte, expected, "byte {at} of the reply to {}", call.id);
-            }
+            let expected = reply_to(call.id, epoch, call.reply.len());
+            assert!(call.reply == expected, "the reply to {}", call.id);
             let conn = self.threads[thread]
                 .conn
                 .and_then(|c| self.conns.get_mut(&c));
@@ -547,8 +545,7 @@ impl Programs {
     fn reply(&mut self, now: Instant, vthread: Vthread, qnet: &mut Qnet) {
         let message = self.messages.remove(&vthread).expect("a live message");
         let room = message.info.reply_length as usize;
-        let reply = (0..room).map(|at| reply_byte(message.id, self.epoch, at));
-        let reply: Vec<u8> = reply.collect();
+        let reply = reply_to(message.id, self.epoch, room);
         // Some of it in pieces, in any order, and the rest with the reply.
         let split = self.rng.below(room);
         if split > 0 && self.rng.chance(300) {
@@ -616,13 +613,11 @@ impl Programs {
     }
 }
 
-/// The byte at `at` of the reply to a message from a server in its `epoch`.
-fn reply_byte(id: u64, epoch: u64, at: usize) -> u8 {
-    match at {
-        0..8 => content(id, at),
-        8..16 => epoch.to_le_bytes()[at - 8],
-        _ => content(!id, at),
-    }
+/// The reply to a message from a server in its `epoch`, which has room for both numbers.
+fn reply_to(id: u64, epoch: u64, len: usize) -> Vec<u8> {
+    let mut reply = piece(id, 0, len);
+    reply[8..16].copy_from_slice(&epoch.to_le_bytes());
+    reply
 }
 
 fn put(buffer: &mut [u8], offset: u32, data: &Payload) {

@@ -77,7 +77,7 @@ pub struct World {
     pub busy: bool,
     /// Chance.
     pub rng: Rng,
-    nodes: Vec<Option<Node>>,
+    nodes: Vec<Option<Box<Node>>>,
     /// Whether a node hears and is heard on a LAN.
     plugged: Vec<Vec<bool>>,
     /// The side that each node is on while LANs are parted.
@@ -169,12 +169,12 @@ impl World {
         let rng = Rng::new(self.rng.number());
         let (threads, habits) = (self.plot.threads, &self.plot.habits);
         let programs = Programs::new(habits, targets, threads, self.lives, self.now, rng);
-        self.nodes[node] = Some(Node {
+        self.nodes[node] = Some(Box::new(Node {
             life: self.lives,
             qnet,
             programs,
             timer: None,
-        });
+        }));
         for lan in 0..self.plot.lans {
             let config = LinkConfig { mtu: self.plot.mtu };
             self.touch(node, |now, this, _| {
