@@ -73,8 +73,9 @@ fn names_and_nodes() {
 #[test]
 fn files_of_a_manager_in_c() {
     let lab = Lab::new();
-    let _device = serve(&lab, "tests/c/device.c");
+    let mut device = serve(&lab, "tests/c/device.c");
     run(&lab, "tests/c/file.c", &["own"]);
+    assert!(device.0.wait().unwrap().success());
 }
 
 #[test]

@@ -145,12 +145,13 @@ static void pulses(int own) {
     CHECK(ChannelDestroy(chid) == 0);
 }
 
-static volatile sig_atomic_t signal_seen, signal_value;
+static volatile sig_atomic_t signal_seen, signal_value, signal_thread;
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
     (void) context;
     signal_seen = signal;
     signal_value = info->si_value.sival_int;
+    signal_thread = (int) syscall(SYS_gettid);
 }
 
 /* Each is delivered twice, perhaps later than this: what comes then is ignored. */
@@ -185,6 +186,13 @@ static void events(int chid, int loop) {
     SIGEV_SIGNAL_INIT(&message.event, SIGUSR2);
     CHECK(MsgSend(coid, &message, sizeof message, NULL, 0) == EOK);
     await_signal(SIGUSR2);
+
+    /* To the thread that sent, with its value. */
+    CHECK(sigaction(SIGRTMIN, &action, NULL) == 0);
+    SIGEV_SIGNAL_THREAD_INIT(&message.event, SIGRTMIN, 99, 1);
+    CHECK(MsgSend(coid, &message, sizeof message, NULL, 0) == EOK);
+    await_signal(SIGRTMIN);
+    CHECK(signal_value == 99 && signal_thread == (int) syscall(SYS_gettid));
 
     SIGEV_NONE_INIT(&message.event);
     CHECK(MsgSend(coid, &message, sizeof message, NULL, 0) == EOK);

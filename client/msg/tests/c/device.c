@@ -12,7 +12,7 @@ struct open {
 };
 
 static char memory[DEVICE_SIZE];
-static int pulses, opens_made, opens_freed;
+static int pulses, pulse_code, opens_made, opens_freed;
 
 static struct open *make_open(resmgr_context_t *ctp, IOFUNC_ATTR_T *attr) {
     struct open *open = calloc(1, sizeof *open);
@@ -105,6 +105,8 @@ static int on_devctl(resmgr_context_t *ctp, io_devctl_t *msg, RESMGR_OCB_T *ocb)
         number *= 2;
         memcpy(data, &number, nbytes = sizeof number);
         break;
+    case MEMORY_HANG:
+        return _RESMGR_NOREPLY;
     default:
         return _RESMGR_DEFAULT;
     }
@@ -126,7 +128,7 @@ static int on_pulse(message_context_t *ctp, int code, unsigned flags, void *hand
 static int on_own(message_context_t *ctp, int code, unsigned flags, void *handle) {
     (void) flags;
     CHECK(handle == memory);
-    return MsgReply(ctp->rcvid, code + pulses, NULL, 0);
+    return MsgReply(ctp->rcvid, code == DEVICE_PULSE ? pulse_code : code + pulses, NULL, 0);
 }
 
 int main(void) {
@@ -138,6 +140,7 @@ int main(void) {
     iofunc_attr_t attr;
     dispatch_context_t *ctp;
     dispatch_t *dpp = dispatch_create();
+    name_attach_t *other;
     int id, code, coid;
 
     CHECK(dpp != NULL);
@@ -153,7 +156,7 @@ int main(void) {
     FAILS(resmgr_detach(dpp, id + 1, 0), EINVAL);
 
     CHECK(message_attach(dpp, NULL, _IO_MAX + 1, _IO_MAX + 9, on_own, memory) == 0);
-    CHECK((code = pulse_attach(dpp, MSG_FLAG_ALLOC_PULSE, 0, on_pulse, &pulses)) >= 0);
+    CHECK((code = pulse_code = pulse_attach(dpp, MSG_FLAG_ALLOC_PULSE, 0, on_pulse, &pulses)) >= 0);
     FAILS(pulse_attach(dpp, 0, code, on_pulse, NULL), EBUSY);
     CHECK(pulse_attach(dpp, 0, 3, on_pulse, NULL) == 3 && pulse_detach(dpp, 3, 0) == 0);
     FAILS(pulse_detach(dpp, 3, 0), EINVAL);
@@ -162,11 +165,17 @@ int main(void) {
     CHECK((coid = message_connect(dpp, 0)) >= 0);
     CHECK(MsgSendPulse(coid, -1, code, 5) == 0);
 
+    CHECK((other = name_attach(dpp, DEVICE_OTHER, 0)) != NULL && other->dpp == dpp);
+
     CHECK((ctp = dispatch_context_alloc(dpp)) != NULL);
     CHECK(dispatch_block(ctp) == ctp && dispatch_handler(ctp) == 0 && pulses == 1);
     puts("ready");
     fflush(stdout);
-    while ((ctp = dispatch_block(ctp)) != NULL)
+    while (pulses < 2 && (ctp = dispatch_block(ctp)) != NULL)
         CHECK(dispatch_handler(ctp) == 0);
-    return 1;
+    CHECK(name_detach(other, 0) == 0);
+    CHECK(resmgr_detach(dpp, id, 0) == 0);
+    dispatch_context_free(ctp);
+    CHECK(dispatch_destroy(dpp) == 0);
+    return 0;
 }

@@ -16,5 +16,12 @@
 #define MEMORY_FILL __DIOT(_DCMD_MISC, 3, uint8_t)
 /* Doubles the number. */
 #define MEMORY_DOUBLE __DIOTF(_DCMD_MISC, 4, int32_t)
+/* No answer, until the client gives up. Only device.c has it. */
+#define MEMORY_HANG __DION(_DCMD_MISC, 5)
+
+/* Another name of device.c's channel, for messages of its own. */
+#define DEVICE_OTHER "c/other"
+/* Asks for the code of the pulse that ends it. */
+#define DEVICE_PULSE (_IO_MAX + 4)
 
 #endif

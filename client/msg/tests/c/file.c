@@ -109,6 +109,23 @@ static void rubbish(int fd, int own) {
     CHECK(name_close(plain) == 0);
 }
 
+/* What only device.c has. */
+static void others(int fd) {
+    const uint64_t soon = 20 * 1000 * 1000;
+    const uint16_t type = _IO_MAX + 3, end = DEVICE_PULSE;
+    int other, code;
+
+    /* A handler that keeps a client waiting, who is let go by default. */
+    CHECK(TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_REPLY, NULL, &soon, NULL) == 0);
+    CHECK(msg_devctl(fd, MEMORY_HANG, NULL, 0, NULL) == EINTR);
+    CHECK((other = name_open(DEVICE_OTHER, 0)) >= 0);
+    CHECK(MsgSend(other, &type, sizeof type, NULL, 0) == type + 1);
+    FAILS(MsgSend(fd, (uint16_t[4]){_IO_CONNECT, 99}, 8, NULL, 0), EINVAL);
+    CHECK((code = (int) MsgSend(other, &end, sizeof end, NULL, 0)) >= 0);
+    CHECK(MsgSendPulse(other, -1, code, 5) == 0);
+    CHECK(name_close(other) == 0);
+}
+
 int main(int argc, char **argv) {
     int fd, own = argc > 1 && strcmp(argv[1], "own") == 0;
 
@@ -121,6 +138,10 @@ int main(int argc, char **argv) {
     commands(fd);
     closings(fd);
     rubbish(fd, own);
+    if (own)
+        others(fd);
     CHECK(msg_close(fd) == 0);
+    if (own)
+        FAILS(msg_open(DEVICE, O_RDWR, 0), ENOENT);
     return 0;
 }
