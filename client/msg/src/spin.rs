@@ -44,9 +44,9 @@ impl Spin {
         if sched::current_cpu() == other {
             return None;
         }
-        let looks = self.looks.load(Ordering::Relaxed);
-        if looks < LEAST && !self.tries_again() {
-            return None;
+        let mut looks = self.looks.load(Ordering::Relaxed);
+        if looks < LEAST {
+            looks = self.tries_again()?;
         }
         for _ in 0..looks {
             if let Some(seen) = look() {
@@ -61,14 +61,11 @@ impl Spin {
         None
     }
 
-    /// After some waits without, looking is tried again.
+    /// After some waits without, looking is tried again for a short time.
     #[cold]
-    fn tries_again(&self) -> bool {
-        if self.pause.fetch_add(1, Ordering::Relaxed) % PAUSES != PAUSES - 1 {
-            return false;
-        }
-        self.looks.store(LEAST * 2, Ordering::Relaxed);
-        true
+    fn tries_again(&self) -> Option<u32> {
+        let waits = self.pause.fetch_add(1, Ordering::Relaxed) % PAUSES;
+        (waits == PAUSES - 1).then_some(LEAST * 2)
     }
 }
 
