@@ -74,7 +74,7 @@ fn names_and_nodes() {
 fn files_of_a_manager_in_c() {
     let lab = Lab::new();
     let mut device = serve(&lab, "tests/c/device.c");
-    run(&lab, "tests/c/file.c", &["own"]);
+    run(&lab, "tests/c/file.c", &["", "own"]);
     assert!(device.0.wait().unwrap().success());
 }
 

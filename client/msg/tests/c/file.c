@@ -1,4 +1,7 @@
-/* A client of the device of device.h, whoever serves it. With "own", it knows the messages of device.c too. */
+/*
+ * A client of the device of device.h, whoever serves it, wherever: file [NODE [own]]. NODE is what stands before the
+ * device's path, such as /net/lab2, or nothing. With "own", it knows the messages of device.c too.
+ */
 #include <fcntl.h>
 #include <sys/msgio.h>
 #include <sys/stat.h>
@@ -8,6 +11,7 @@
 #include "test.h"
 
 static char data[DEVICE_SIZE], back[2 * DEVICE_SIZE];
+static char device[256], plain_name[256], other_name[256];
 
 static void offsets(int fd) {
     struct stat st;
@@ -69,7 +73,7 @@ static void closings(int fd) {
     int second, pid, status;
 
     CHECK(opens(fd) == 1);
-    CHECK((second = msg_open(DEVICE, O_RDONLY, 0)) >= 0 && second != fd);
+    CHECK((second = msg_open(device, O_RDONLY, 0)) >= 0 && second != fd);
     CHECK(opens(fd) == 2);
     FAILS(msg_write(second, "z", 1), EBADF);
     CHECK(msg_close(second) == 0);
@@ -77,7 +81,7 @@ static void closings(int fd) {
     FAILS(msg_read(second, back, 1), EBADF);
     FAILS(msg_close(second), EBADF);
     if ((pid = fork()) == 0)
-        _exit(msg_open(DEVICE, O_RDWR, 0) < 0 || msg_open("dev/c/memory", O_WRONLY, 0) < 0);
+        _exit(msg_open(device, O_RDWR, 0) < 0 || msg_open(plain_name, O_WRONLY, 0) < 0);
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     for (int i = 0; i < 2000 && opens(fd) != 1; i++)
         usleep(5000);
@@ -104,7 +108,7 @@ static void rubbish(int fd, int own) {
     CHECK(MsgSend_r(fd, &type, sizeof type, NULL, 0) < 0);
     /* A connection that was not opened. */
     read.nbytes = 1;
-    CHECK((plain = name_open("dev/c/memory", 0)) >= 0);
+    CHECK((plain = name_open(plain_name, 0)) >= 0);
     FAILS(MsgSend(plain, &read, sizeof read, back, sizeof back), EBADF);
     CHECK(name_close(plain) == 0);
 }
@@ -118,7 +122,7 @@ static void others(int fd) {
     /* A handler that keeps a client waiting, who is let go by default. */
     CHECK(TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_REPLY, NULL, &soon, NULL) == 0);
     CHECK(msg_devctl(fd, MEMORY_HANG, NULL, 0, NULL) == EINTR);
-    CHECK((other = name_open(DEVICE_OTHER, 0)) >= 0);
+    CHECK((other = name_open(other_name, 0)) >= 0);
     CHECK(MsgSend(other, &type, sizeof type, NULL, 0) == type + 1);
     FAILS(MsgSend(fd, (uint16_t[4]){_IO_CONNECT, 99}, 8, NULL, 0), EINVAL);
     CHECK((code = (int) MsgSend(other, &end, sizeof end, NULL, 0)) >= 0);
@@ -127,12 +131,15 @@ static void others(int fd) {
 }
 
 int main(int argc, char **argv) {
-    int fd, own = argc > 1 && strcmp(argv[1], "own") == 0;
+    const char *node = argc > 1 ? argv[1] : "";
+    int fd, own = argc > 2 && strcmp(argv[2], "own") == 0;
 
+    snprintf(device, sizeof device, "%s" DEVICE, node);
+    snprintf(plain_name, sizeof plain_name, "%s/dev/name/local" DEVICE, node);
+    snprintf(other_name, sizeof other_name, "%s/dev/name/local/" DEVICE_OTHER, node);
     FAILS(msg_open("/dev/c/nothing", O_RDWR, 0), ENOENT);
-    FAILS(msg_open("/net/lab2" DEVICE, O_RDWR, 0), ENOTSUP);
     FAILS(msg_open("", O_RDWR, 0), EINVAL);
-    CHECK((fd = msg_open(DEVICE, O_RDWR, 0)) >= 0);
+    CHECK((fd = msg_open(device, O_RDWR, 0)) >= 0);
     offsets(fd);
     whole(fd);
     commands(fd);
@@ -142,6 +149,6 @@ int main(int argc, char **argv) {
         others(fd);
     CHECK(msg_close(fd) == 0);
     if (own)
-        FAILS(msg_open(DEVICE, O_RDWR, 0), ENOENT);
+        FAILS(msg_open(device, O_RDWR, 0), ENOENT);
     return 0;
 }
