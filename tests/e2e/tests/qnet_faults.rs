@@ -2,10 +2,8 @@
 
 mod nodes;
 
-use io_net_e2e::{Need, Outcome, holds_within, lab, wait_for};
+use io_net_e2e::{Lab, Namespace, Need, Outcome, Program, holds_within, lab, wait_for};
 use nodes::{LIMIT, Node, expect, pair, two};
-use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 const ESRCH: &str = "error 3";
@@ -183,38 +181,12 @@ fn a_node_with_another_key_is_not_let_in() {
     });
 }
 
-/// Connections that say nothing, or rubbish, at the door of programs.
-fn misbehave(node: &Node<'_>) -> Outcome {
-    let door = node.ion.run_dir().join("msg/qnet");
-    // Of another kind than the door is.
-    if UnixStream::connect(&door).is_ok() {
-        return Err("the door takes streams".into());
-    }
-    let mut script = String::from("import socket, os\n");
-    script.push_str(&format!("door = {:?}\n", door.display().to_string()));
-    script.push_str(
-        "def knock(words):\n    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n    s.connect(door)\n    \
-         for w in words:\n        try: s.send(w)\n        except OSError: break\n    return s\n\
-         hello = b'ionetmsg' + (1).to_bytes(4, 'little')\n\
-         held = [knock([]) for _ in range(300)]\n\
-         for n in range(500):\n    knock([os.urandom(n % 300 + 1)]).close()\n    \
-         knock([hello + os.urandom(52), os.urandom(9)]).close()\n    \
-         knock([hello + bytes(4) + bytes(4) + (1).to_bytes(4, 'little') * 2 + bytes(36)]).close()\n\
-         print('done')\n",
-    );
-    let mut python = std::process::Command::new("python3")
-        .arg("-")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    let mut stdin = python.stdin.take().ok_or("no pipe")?;
-    stdin
-        .write_all(script.as_bytes())
-        .map_err(|e| e.to_string())?;
-    drop(stdin);
-    let out = python.wait_with_output().map_err(|e| e.to_string())?;
-    expect(&String::from_utf8_lossy(&out.stdout), "done")
+/// Runs a script of Python's to its end.
+fn script(lab: &Lab, net: &Namespace, text: &str, args: &[&str]) -> Outcome<Program> {
+    let path = lab.file("script.py", text)?;
+    let mut command = net.command("python3");
+    command.arg(path).args(args);
+    lab.start(&mut command)
 }
 
 #[test]
@@ -223,8 +195,11 @@ fn programs_that_misbehave_at_the_door_disturb_nobody() {
         let nets = two(lab)?;
         let (west, east) = pair(lab, &nets, 1, "")?;
         let server = east.serve("")?;
+        let door = west.ion.run_dir().join("msg/qnet").display().to_string();
         for _ in 0..3 {
-            misbehave(&west)?;
+            let knocking =
+                script(lab, &nets[0], include_str!("nodes/door.py"), &[&door])?.finish(LIMIT)?;
+            expect(&knocking, "done")?;
             expect(&west.call("east", &server, "echo 64 100")?, "echoed")?;
         }
         if west.counter("sessions_refused")? == 0 {
@@ -233,5 +208,51 @@ fn programs_that_misbehave_at_the_door_disturb_nobody() {
         drop(server);
         west.ion.stop()?;
         east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn forged_and_repeated_frames_disturb_nobody() {
+    let needs = [Need::Stage, Need::Root, Need::Program("python3")];
+    lab(&needs, |lab| {
+        for options in ["", "security=none"] {
+            let net = lab.namespace()?;
+            net.ip("link add br0 type bridge")?;
+            net.ip("link set br0 up")?;
+            let start = |n: usize, name: &str| -> Outcome<Node<'_>> {
+                let tap = format!("-d tap name=tap{n},up");
+                let node = Node::start(lab, &net, name, &tap, options)?;
+                net.ip(&format!("link set tap{n} master br0"))?;
+                Ok(node)
+            };
+            let (west, east) = (start(0, "west")?, start(1, "east")?);
+            let server = east.serve("")?;
+            let text = include_str!("nodes/frames.py");
+            let mut forger = script(lab, &net, text, &["br0", "2"])?;
+            forger.wait_printed("listening", LIMIT)?;
+            expect(&west.call("east", &server, "count 300")?, "failed 0")?;
+            forger.wait_printed("heard", LIMIT)?;
+            while forger.is_running() {
+                let calls = west.call("east", &server, "count 100");
+                // Without security a forged frame may end a session, but no message comes twice.
+                if options.is_empty() {
+                    expect(&calls?, "counted 100 failed 0")?;
+                } else if let Err(why) = calls {
+                    expect(&why, "strtond").or_else(|_| expect(&why, "attach"))?;
+                }
+            }
+            expect(&forger.finish(LIMIT)?, "done")?;
+            holds_within(LIMIT, "quiet calls", || {
+                let calls = west.call("east", &server, "count 100");
+                calls.is_ok_and(|printed| printed.contains("failed 0"))
+            })?;
+            if east.counter("drop_malformed")? == 0 {
+                return Err("no malformed frame was counted".into());
+            }
+            drop(server);
+            west.ion.stop()?;
+            east.ion.stop()?;
+        }
+        Ok(())
     });
 }
