@@ -505,7 +505,10 @@ impl Core {
             // Its number may be another's by the time that somebody asks.
             Process::get().remove_client(end.scoid());
         }
-        inbox.rouse();
+        inbox.rouse_one();
+        if let Some(notifier) = self.notifier.get() {
+            notifier.raise();
+        }
     }
 
     /// The next client that waits at the door.

@@ -4,9 +4,12 @@ mod support;
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use io_net_msg::{Channel, Connection, Error, Incoming, Pulse, flags, handle, pulse};
+use io_net_os::map::SharedMap;
+use io_net_os::region::Region;
 use io_net_os::unix::{self, Wait};
 use io_net_rendezvous::client::{ClientEnd, Connecting, Outgoing, Progress, Room};
 use io_net_rendezvous::hello::{self, Hello};
@@ -281,7 +284,7 @@ fn a_thousand_clients_and_four_threads() {
                         };
                         let n = received.len();
                         received.reply(0, &buf[..n]).unwrap();
-                        let served = served.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let served = served.fetch_add(1, Ordering::Relaxed);
                         if served + 1 == 3 * 1100 {
                             parent.tell(1);
                         }
@@ -518,4 +521,117 @@ fn callers_that_talk_rubbish_are_hung_up_on() {
     let connection = Connection::attach(0, 0, channel.chid(), 0, 0).unwrap();
     connection.pulse(1, 2, 3).unwrap();
     assert_eq!(channel.receive_pulse().unwrap().value, 3);
+}
+
+/// A client that writes rubbish all over its session and its port until it is killed.
+fn scribbler(pid: i32, chid: i64) -> support::Child {
+    child(move |parent| {
+        let path = path::channel(node(), pid, chid as i32);
+        let probe = Box::new(99_u64);
+        let hello = Hello {
+            magic: hello::MAGIC,
+            version: hello::VERSION,
+            pid,
+            chid: chid as i32,
+            probe_at: std::ptr::from_ref::<u64>(&probe).expose_provenance() as u64,
+            probe: *probe,
+            ..Hello::default()
+        };
+        let doorbell = unix::connect_seqpacket(&path).unwrap();
+        // SAFETY: a plain structure of integers.
+        let bytes = unsafe { std::slice::from_raw_parts((&raw const hello).cast::<u8>(), 64) };
+        unix::send_fds(doorbell.as_fd(), bytes, &[], Wait::Block).unwrap();
+        let mut welcome = [0; 32];
+        let mut got = unix::recv_fds(doorbell.as_fd(), &mut welcome, Wait::Block).unwrap();
+        let mut region = || {
+            let fd = got.take_fd().unwrap();
+            let len = io_net_os::map::file_len(fd.as_fd()).unwrap();
+            Region::new(SharedMap::new(fd.as_fd(), len).unwrap())
+        };
+        let (session, port) = (region(), region());
+        parent.tell(1);
+        let mut random = 88_172_645_463_325_252_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        // Where two slots, the header and the ring of pulses lie.
+        let places = [
+            0..128,
+            4096..12_288,
+            12_288..12_416,
+            16_512..16_640,
+            20_736..20_864,
+        ];
+        loop {
+            let place = places[next() as usize % places.len()].clone();
+            let at = place.start + next() as usize % (place.end - place.start) / 8 * 8;
+            let old = session.word64(at).unwrap();
+            let value = match next() % 4 {
+                0 => next() % 20,
+                1 => old.load(Ordering::Relaxed) + next() % 20,
+                2 => next(),
+                // Sent, in the next generation.
+                _ => (old.load(Ordering::Relaxed) & !0xf) + 0x11,
+            };
+            old.store(value, Ordering::Relaxed);
+            if next() % 8 == 0 {
+                let word = port.word64(next() as usize % 128 * 8).unwrap();
+                word.store(next() & next(), Ordering::Relaxed);
+                port.word64(0).unwrap().store(next(), Ordering::Relaxed);
+            }
+        }
+    })
+}
+
+#[test]
+fn a_client_that_scribbles_disturbs_its_own_user_at_most() {
+    let server = child(|parent| {
+        let channel = Channel::create(flags::CHF_UNBLOCK | flags::CHF_DISCONNECT).unwrap();
+        parent.tell(channel.chid().into());
+        let mut buf = vec![0; 10_000];
+        loop {
+            match channel.receive(&mut buf).unwrap() {
+                Incoming::Pulse(pulse) if pulse.code == 100 => return,
+                Incoming::Pulse(_) => (),
+                Incoming::Message(received) => {
+                    // Whatever comes of it.
+                    let mut more = [0; 100];
+                    let _ = received.read(5000, &mut more);
+                    let _ = received.write(5000, &more);
+                    let n = received.len().min(16);
+                    let _ = received.reply(0, &buf[..n]);
+                }
+            }
+        }
+    });
+    let (pid, chid) = (server.pid, server.hear());
+    let scribblers = [scribbler(pid, chid), scribbler(pid, chid)];
+    scribblers.iter().for_each(|s| assert_eq!(s.hear(), 1));
+    let connection = attach(pid, chid);
+    let end = Instant::now() + Duration::from_secs(1);
+    let (mut n, mut answered) = (0_u64, 0);
+    while Instant::now() < end {
+        n += 1;
+        let mut reply = [0; 8];
+        // Their marks in the port are ours too: a message may lie unseen until the next mark.
+        io_net_msg::timeout::set(io_net_msg::timeout::SEND, Some(Duration::from_millis(100)));
+        match connection.send(&n.to_ne_bytes(), &mut reply) {
+            Ok(_) => {
+                assert_eq!(u64::from_ne_bytes(reply), n);
+                answered += 1;
+            }
+            Err(error) => assert_eq!(error, Error::TIMED_OUT),
+        }
+    }
+    assert!(answered > 0);
+    drop(scribblers);
+    until("it is served again", || {
+        io_net_msg::timeout::set(io_net_msg::timeout::SEND, Some(Duration::from_millis(100)));
+        connection.send(&[1], &mut []).is_ok()
+    });
+    connection.pulse(200, 100, 0).unwrap();
+    server.join();
 }

@@ -375,6 +375,11 @@ fn to_usize(n: u64) -> usize {
 // ---- The session ----
 
 impl ClientEnd {
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Whether the server reads and writes this process's memory itself.
     #[inline]
     #[must_use]

@@ -400,9 +400,14 @@ impl Inbox {
 
     /// The caller leaves while others sleep: from now on clients wake them, or one is woken now.
     pub fn pass_on(&mut self) {
-        if self.arm().is_none()
-            && let Some(seats) = self.ports.first()
-        {
+        if self.arm().is_none() {
+            self.rouse_one();
+        }
+    }
+
+    /// Wakes one receiver that sleeps, whatever the ports say.
+    pub fn rouse_one(&self) {
+        if let Some(seats) = self.ports.first() {
             seats.port.rouse_one();
         }
     }
@@ -526,9 +531,25 @@ impl Inbox {
             .retain(|entry| !std::ptr::eq(Arc::as_ptr(&entry.what.0), end));
     }
 
-    /// Takes the session's pulses out of its ring once more, before it is let go.
+    /// Before a session is let go: takes out what it sent, and looks at all others of its port whatever the port
+    /// says, as the session may have written rubbish there. The caller then wakes a receiver
+    /// ([`Inbox::rouse_one`]) for the same reason.
     pub fn collect(&mut self, end: &Arc<ServerEnd>) {
         self.drain_pulses(end);
+        let Some(seats) = self.ports.iter().find(|s| Arc::ptr_eq(&s.port, &end.port)) else {
+            return;
+        };
+        let others: Vec<_> = seats
+            .sessions
+            .iter()
+            .filter_map(Place::session)
+            .cloned()
+            .collect();
+        for other in others {
+            if other.memory.header().pending.load(Ordering::Relaxed) != 0 {
+                self.drain_session(&other);
+            }
+        }
     }
 
     fn place_of(&mut self, port: &Arc<Port>, bit: usize) -> Option<&mut Place> {

@@ -46,6 +46,8 @@ pub mod client;
 pub mod greet;
 #[cfg(not(loom))]
 pub mod hello;
+#[cfg(all(test, not(loom)))]
+mod hostile;
 #[cfg(not(loom))]
 pub mod inbox;
 #[cfg(not(loom))]
