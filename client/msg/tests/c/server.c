@@ -57,11 +57,14 @@ static void on_write(int rcvid, const struct _msg_info *info) {
     CHECK(MsgReplyv(rcvid, 5, iov, 2) == 0);
 }
 
-static void on_event(int rcvid, const void *message) {
+static void on_event(int rcvid, const struct _msg_info *info, const void *message) {
     struct sigevent event;
 
     memcpy(&event, (const char *) message + sizeof(struct request), sizeof event);
-    CHECK(MsgVerifyEvent(rcvid, &event) == 0);
+    if (info->nd == ND_LOCAL_NODE)
+        CHECK(MsgVerifyEvent(rcvid, &event) == 0);
+    else
+        FAILS(MsgVerifyEvent(rcvid, &event), ENOREMOTE);
     CHECK(MsgDeliverEvent(rcvid, &event) == 0);
     CHECK(MsgReply(rcvid, EOK, NULL, 0) == 0);
     CHECK(MsgDeliverEvent_r(rcvid, &event) == EOK);
@@ -98,7 +101,7 @@ static void on_message(int chid, int rcvid, const struct _msg_info *info, const 
         on_write(rcvid, info);
         break;
     case EVENT:
-        on_event(rcvid, message);
+        on_event(rcvid, info, message);
         break;
     case HOLD:
         held = rcvid;
