@@ -1,5 +1,6 @@
 //! System calls behind safe functions: memory maps, sockets, epoll, TUN/TAP, clocks.
 
+pub mod beneath;
 pub mod clock;
 pub mod copy;
 pub mod cpu;
@@ -10,7 +11,9 @@ pub mod fifo;
 pub mod fork;
 pub mod futex;
 pub mod futex_any;
+pub mod group;
 pub mod heap;
+pub mod identity;
 pub mod link;
 pub mod map;
 pub mod mount;
