@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use crate::transport::Node;
 
 pub(crate) use keys::{SessionKeys, TAG_LEN};
-pub(crate) use noise::{Forged, Noise};
+pub(crate) use noise::Noise;
 pub(crate) use rng::Rng;
 
 /// A node's public key (X25519).

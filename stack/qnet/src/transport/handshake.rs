@@ -112,6 +112,15 @@ impl Ends {
     }
 }
 
+/// A node that has confirmed its handshake.
+struct Initiator {
+    hello: Hello,
+    /// The handshake, and the key that it has shown to hold; `None` without security.
+    proven: Option<(Noise, PublicKey)>,
+    /// How long it took to confirm, where that was measured.
+    rtt: Option<Duration>,
+}
+
 /// What a node has proved of itself, and what was thought of it.
 #[derive(Default)]
 struct Proof {
@@ -253,7 +262,7 @@ impl Transport {
         if !self.admit(now, via, header, &parsed) {
             return;
         }
-        if let Some(index) = self.place_for(now, &parsed.hello, header) {
+        if let Some(index) = self.place_for(&parsed.hello, header) {
             self.answer(now, index, via, header, &parsed);
         }
     }
@@ -354,7 +363,7 @@ impl Transport {
     }
 
     /// The peer that an initiator's handshake shall belong to; `None` where it gives way.
-    fn place_for(&mut self, _now: Instant, hello: &Hello, header: &Header) -> Option<u16> {
+    fn place_for(&mut self, hello: &Hello, header: &Header) -> Option<u16> {
         let known = self.by_node.get(&hello.source).copied();
         if let Some(peer) = known.and_then(|index| self.peers.get_mut(index)) {
             if let Some(session) = &peer.session {
@@ -599,21 +608,25 @@ impl Transport {
             proven = Some((noise, key));
         }
         let rtt = (answering.attempts == 1).then(|| now.since(answering.sent_at));
-        self.welcome(now, index, via, header, &answering.hello, proven, rtt);
+        let initiator = Initiator {
+            hello: answering.hello,
+            proven,
+            rtt,
+        };
+        self.welcome(now, index, via, header, initiator);
     }
 
     /// An initiator has proved who it is: it is let in, in the place of any earlier life of its node.
-    #[allow(clippy::too_many_arguments)]
     fn welcome(
         &mut self,
         now: Instant,
         index: u16,
         via: (LinkId, LinkAddr),
         header: &Header,
-        hello: &Hello,
-        proven: Option<(Noise, PublicKey)>,
-        rtt: Option<Duration>,
+        initiator: Initiator,
     ) {
+        let Initiator { hello, proven, rtt } = initiator;
+        let hello = &hello;
         let Some(proof) = self.prove(hello, via.1, proven) else {
             self.remove_nobody(index);
             return;

@@ -294,12 +294,13 @@ impl Transport {
             Staged::Peer(id, plan) => {
                 let peer = self.peers.get_mut(id.index).filter(|peer| peer.id == id)?;
                 let len = peer.emit(now, &plan, out, &mut self.stats)?;
-                let path = peer
-                    .paths
-                    .iter()
-                    .find(|path| path.link == plan.transmit.link);
-                if let Some(at) = path.and_then(|path| path.timeout_at(&self.config)) {
-                    self.timers.arm(id.index, &mut peer.armed, at);
+                // No path is impatient sooner than the least timeout.
+                if peer.armed.is_none_or(|at| at > now + self.config.rto_min) {
+                    let link = plan.transmit.link;
+                    let path = peer.paths.iter().find(|path| path.link == link);
+                    if let Some(at) = path.and_then(|path| path.timeout_at(&self.config)) {
+                        self.timers.arm(id.index, &mut peer.armed, at);
+                    }
                 }
                 if self.ready.len() > 1 && self.ready.front() == Some(&id.index) {
                     self.ready.rotate_left(1);
@@ -562,7 +563,7 @@ impl Transport {
             .get(usize::from(link.0))
             .and_then(|link| link.as_ref());
         let len = FRAME_OVERHEAD_BYTES + bytes.len();
-        if !mtu.is_some_and(|link| len <= link.mtu) {
+        if mtu.is_none_or(|link| len > link.mtu) {
             self.stats.drop_datagram_tx += 1;
             return;
         }

@@ -53,7 +53,6 @@ pub(crate) struct Session {
     /// What our frames must bear.
     pub(crate) remote_token: u32,
     pub(crate) boot: u64,
-    pub(crate) key: Option<PublicKey>,
     pub(crate) keys: Option<SessionKeys>,
     pub(crate) crc: bool,
     pub(crate) message_bytes_max: usize,
@@ -119,7 +118,6 @@ impl Peer {
             remote_index: agreed.remote_index,
             remote_token: agreed.remote_token,
             boot: agreed.boot,
-            key: agreed.key,
             keys: agreed.keys,
             crc: agreed.crc,
             message_bytes_max: agreed.message_bytes_max,

@@ -67,7 +67,10 @@ impl RangeSet {
     /// Drops the lowest ranges until at most `max` are left; the end of the highest one dropped.
     pub(crate) fn keep_highest(&mut self, max: usize) -> Option<u64> {
         let surplus = self.ranges.len().checked_sub(max + 1)?;
-        self.ranges.drain(..=surplus).last().map(|range| range.1)
+        self.ranges
+            .drain(..=surplus)
+            .next_back()
+            .map(|range| range.1)
     }
 }
 

@@ -52,11 +52,6 @@ impl Rtt {
         self.smoothed.unwrap_or(INITIAL)
     }
 
-    /// Whether anything was measured.
-    pub(crate) fn is_measured(&self) -> bool {
-        self.smoothed.is_some()
-    }
-
     /// How long to wait for an acknowledgement that is not delayed.
     pub(crate) fn timeout(&self) -> Duration {
         self.smoothed() + self.variation * 4

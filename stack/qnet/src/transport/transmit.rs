@@ -17,7 +17,8 @@ pub(crate) struct Plan {
 
 enum What {
     Ack {
-        payload: [u8; ACK_MAX],
+        /// Not inline: plans are moved, and few are acknowledgements.
+        payload: Box<[u8; ACK_MAX]>,
         len: usize,
         gap: bool,
     },
@@ -71,7 +72,7 @@ impl Peer {
             .or(back)?;
         let mtu = links[usize::from(path.link.0)].map_or(super::MTU_MIN, |link| link.mtu);
         let (seen, newest_at) = received.take_ack();
-        let mut payload = [0; ACK_MAX];
+        let mut payload = Box::new([0; ACK_MAX]);
         let len = ack::emit(&mut payload, mtu, link as u8, now.since(newest_at), seen);
         Some(Plan {
             transmit: transmit(path, overhead + len),
