@@ -253,19 +253,21 @@ const fn crc_tables() -> [[u32; 256]; CRC_STRIDE] {
 fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     let (strides, rest) = bytes.as_chunks::<CRC_STRIDE>();
     for stride in strides {
-        let mut stride = *stride;
-        for (byte, sum) in stride.iter_mut().zip(crc.to_be_bytes()) {
-            *byte ^= sum;
-        }
-        crc = 0;
-        for (at, byte) in stride.iter().enumerate() {
-            crc ^= CRC_TABLES[CRC_STRIDE - 1 - at][usize::from(*byte)];
-        }
+        let whole = u128::from_be_bytes(*stride) ^ (u128::from(crc) << 96);
+        let (high, low) = ((whole >> 64) as u64, whole as u64);
+        crc = crc_of_half::<8>(high) ^ crc_of_half::<0>(low);
     }
     for byte in rest {
         crc = (crc << 8) ^ CRC_TABLES[0][usize::from((crc >> 24) as u8 ^ byte)];
     }
     crc
+}
+
+/// What eight bytes, with `AFTER` bytes after them, add to the sum.
+#[inline(always)]
+fn crc_of_half<const AFTER: usize>(half: u64) -> u32 {
+    let add = |n: usize| CRC_TABLES[AFTER + n][usize::from((half >> (8 * n)) as u8)];
+    (add(0) ^ add(1)) ^ (add(2) ^ add(3)) ^ ((add(4) ^ add(5)) ^ (add(6) ^ add(7)))
 }
 
 #[cfg(test)]
