@@ -49,6 +49,7 @@ int main(void) {
     FAILS(name_open("a/b", 0), ENOENT);
     FAILS(name_detach(NULL, 0), EINVAL);
 
+    FAILS(ConnectAttach(3, 1234, 1, 0, 0), ENOREMOTE);
     FAILS(netmgr_strtond("lab2", &end), ENOTSUP);
     FAILS(netmgr_ndtostr(ND2S_DIR_HIDE, 1, buf, sizeof buf), ENOTSUP);
     FAILS(netmgr_remote_nd(1, ND_LOCAL_NODE), ENOTSUP);

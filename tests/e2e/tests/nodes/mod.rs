@@ -51,7 +51,12 @@ impl<'a> Node<'a> {
 
     /// A command with the test's own program, on this node.
     pub(crate) fn peer(&self, line: &str) -> Command {
-        let mut command = self.net.command(env!("CARGO_BIN_EXE_qnet-peer"));
+        self.command(env!("CARGO_BIN_EXE_qnet-peer"), line)
+    }
+
+    /// A program of this node.
+    pub(crate) fn command(&self, program: &str, line: &str) -> Command {
+        let mut command = self.net.command(program);
         command.env("SOCK", self.ion.run_dir());
         command.args(line.split_whitespace());
         command
