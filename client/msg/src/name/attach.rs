@@ -37,8 +37,8 @@ impl Attached {
     ///
     /// # Errors
     /// EINVAL: no name can be like that. ENAMETOOLONG. EEXIST: a living process has it. EPERM: a
-    /// global name without the right to. EACCES: the directory is another user's. ENOSPC and the
-    /// like from the file system.
+    /// global name without the right to, or one that another user's dead process left. EACCES: the
+    /// directory is another user's. ENOSPC and the like from the file system.
     pub fn new(name: &str, scope: Scope, chid: i32) -> Result<Self> {
         if name.len() > LEN_MAX {
             return Err(Error(libc::ENAMETOOLONG));

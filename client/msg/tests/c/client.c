@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <sys/netmgr.h>
+
 #include "test.h"
 
 static int coid, remote;
@@ -315,6 +317,24 @@ static void death(int chid) {
     FAILS(name_close(coid), EINVAL);
 }
 
+/* The node in the name, and this node as that one calls it. */
+static void nodes(void) {
+    const struct request head = request(ABOUT, 0);
+    struct _server_info server;
+    struct _msg_info info;
+    char *end, text[100];
+    int nd, len;
+
+    CHECK((nd = netmgr_strtond(name, &end)) > 0 && *end == '/');
+    CHECK(ConnectServerInfo(0, coid, &server) == coid && ND_NODE_CMP(server.nd, (unsigned) nd) == 0);
+    CHECK((len = netmgr_ndtostr(ND2S_DIR_SHOW, (unsigned) nd, text, sizeof text)) > 1);
+    CHECK((size_t) len == strlen(text) + 1 && netmgr_strtond(text, NULL) == nd);
+    CHECK(netmgr_ndtostr(ND2S_DIR_SHOW, (unsigned) nd, text, 4) == len && strlen(text) == 3);
+    CHECK(MsgSend(coid, &head, sizeof head, &info, sizeof info) == EOK);
+    CHECK(ND_NODE_CMP((unsigned) netmgr_remote_nd((unsigned) nd, ND_LOCAL_NODE), info.nd) == 0);
+    CHECK(netmgr_remote_nd(ND_LOCAL_NODE, (unsigned) nd) == nd);
+}
+
 int main(int argc, char **argv) {
     int chid, loop;
 
@@ -329,6 +349,8 @@ int main(int argc, char **argv) {
     sends();
     errors();
     infos();
+    if (remote)
+        nodes();
     reach();
     pulses(loop);
     events(chid, loop);
