@@ -92,6 +92,9 @@ pub struct KnownNodes {
     pub keys: HashMap<Node, PublicKey>,
 }
 
+/// Most keys that are pinned by themselves: strangers cannot fill the memory.
+const PINNED_MAX: usize = 65_536;
+
 /// Whether a node may come in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
@@ -112,6 +115,7 @@ impl KnownNodes {
             Some(known) if *known == key => Verdict::Known,
             Some(_) => Verdict::KeyChanged,
             None if self.policy == TrustPolicy::AllowList => Verdict::NotAllowed,
+            None if self.keys.len() >= PINNED_MAX => Verdict::NotAllowed,
             None => {
                 self.keys.insert(node.clone(), key);
                 Verdict::Pinned

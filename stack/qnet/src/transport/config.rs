@@ -28,7 +28,8 @@ pub struct Config {
     pub crc: bool,
     /// Most peers.
     pub peers_max: usize,
-    /// [`crate::transport::Conn`]s are below; a used one costs each end about a hundred bytes.
+    /// [`crate::transport::Conn`]s are below. Each end keeps about a hundred bytes for every conn up to the
+    /// highest one used.
     pub conns_max: u16,
     /// Longest message, in bytes.
     pub message_bytes_max: usize,

@@ -127,7 +127,7 @@ pub enum OpenError {
     TooManyPeers,
     /// No path was given whose link is there.
     NoPath,
-    /// The name is empty, too long, or has a character that it must not have.
+    /// The name is empty, too long, has a character that it must not have, or is this node's own.
     BadName,
 }
 
@@ -136,7 +136,7 @@ impl fmt::Display for OpenError {
         f.write_str(match self {
             OpenError::TooManyPeers => "too many peers: raise the limit",
             OpenError::NoPath => "the node has no address on any link here",
-            OpenError::BadName => "not a node name",
+            OpenError::BadName => "not the name of another node",
         })
     }
 }

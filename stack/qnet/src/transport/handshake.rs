@@ -10,7 +10,7 @@
 
 use core::time::Duration;
 
-use ring::{digest, hmac};
+use ring::digest;
 
 use super::hello::{self, COOKIE_LEN, Hello, Parsed};
 use super::peer::Agreed;
@@ -29,8 +29,6 @@ const RETRY: Duration = Duration::from_millis(50);
 const RETRY_DOUBLINGS: u32 = 3;
 /// How long an initiator may take to confirm.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// For how long a cookie is good, at least.
-const COOKIE_LIFE: Duration = Duration::from_secs(10);
 
 /// A handshake that this node began.
 pub(crate) struct Opening {
@@ -79,11 +77,11 @@ impl Answering {
 
 /// The numbers by which a handshake's frame names both ends.
 #[derive(Clone, Copy, Default)]
-struct Ends {
-    src_nd: u16,
-    dst_nd: u16,
-    src_conn: u32,
-    dst_conn: u32,
+pub(super) struct Ends {
+    pub(super) src_nd: u16,
+    pub(super) dst_nd: u16,
+    pub(super) src_conn: u32,
+    pub(super) dst_conn: u32,
 }
 
 impl Ends {
@@ -250,7 +248,7 @@ impl Transport {
             self.stats.drop_malformed += 1;
             return;
         };
-        if parsed.hello.dest != self.config.node {
+        if parsed.hello.dest != self.config.node || parsed.hello.source == self.config.node {
             self.stats.drop_misaddressed += 1;
             return;
         }
@@ -273,93 +271,6 @@ impl Transport {
             answering.via = via;
             self.send_reply(now, index);
         }
-    }
-
-    /// Whether an initiator is to be answered in earnest.
-    fn admit(
-        &mut self,
-        now: Instant,
-        via: (LinkId, LinkAddr),
-        header: &Header,
-        parsed: &Parsed<'_>,
-    ) -> bool {
-        let wants_noise = parsed.hello.flags & hello::FLAG_NOISE != 0;
-        if !self.rate.allows(now, self.config.handshakes_per_s) {
-            self.stats.drop_flood += 1;
-            return false;
-        }
-        if wants_noise != matches!(self.config.security, Security::Noise { .. }) {
-            self.stats.drop_untrusted += 1;
-            self.events.push_back(Event::Refused {
-                node: parsed.hello.source.clone(),
-                from: via.1,
-                reason: RefusedReason::SecurityMismatch,
-            });
-            return false;
-        }
-        if self.origins.len() >= self.config.half_open_max {
-            self.stats.drop_half_open += 1;
-            return false;
-        }
-        if self.origins.len() * 2 >= self.config.half_open_max
-            && !self.knows_cookie(now, via, header.src_conn, parsed)
-        {
-            self.stats.drop_cookie += 1;
-            self.send_cookie(now, via, header, parsed);
-            return false;
-        }
-        true
-    }
-
-    fn cookie(
-        &self,
-        bucket: u64,
-        via: (LinkId, LinkAddr),
-        token: u32,
-        boot: u64,
-    ) -> [u8; COOKIE_LEN] {
-        let mut text = Vec::with_capacity(64);
-        text.extend_from_slice(&bucket.to_le_bytes());
-        text.extend_from_slice(&boot.to_le_bytes());
-        text.extend_from_slice(&token.to_le_bytes());
-        text.push(via.0.0);
-        text.extend_from_slice(via.1.to_string().as_bytes());
-        let tag = hmac::sign(&self.cookie_key, &text);
-        let mut cookie = [0; COOKIE_LEN];
-        cookie.copy_from_slice(&tag.as_ref()[..COOKIE_LEN]);
-        cookie
-    }
-
-    fn knows_cookie(
-        &self,
-        now: Instant,
-        via: (LinkId, LinkAddr),
-        token: u32,
-        parsed: &Parsed<'_>,
-    ) -> bool {
-        let bucket = cookie_bucket(now);
-        [bucket, bucket.saturating_sub(1)]
-            .iter()
-            .any(|bucket| self.cookie(*bucket, via, token, parsed.hello.boot) == parsed.cookie)
-    }
-
-    fn send_cookie(
-        &mut self,
-        now: Instant,
-        via: (LinkId, LinkAddr),
-        header: &Header,
-        parsed: &Parsed<'_>,
-    ) {
-        let cookie = self.cookie(cookie_bucket(now), via, header.src_conn, parsed.hello.boot);
-        let mut hello = our_hello(&self.config, self.boot, parsed.hello.source.clone());
-        hello.flags |= hello::FLAG_COOKIE;
-        let payload = hello::finish(hello.emit(), &cookie, &[]);
-        let ends = Ends {
-            src_nd: header.dst_nd,
-            dst_conn: header.src_conn,
-            ..Ends::default()
-        };
-        self.send_control(via.0, via.1, lwl4::TYPE_TCS_REM_UP, ends, &payload);
     }
 
     /// The peer that an initiator's handshake shall belong to; `None` where it gives way.
@@ -515,8 +426,12 @@ impl Transport {
         let mut message = Vec::new();
         let mut proven = None;
         if let Some(mut noise) = opening.noise.take() {
-            let bound = noise.read(parsed.noise);
-            let genuine = bound.is_ok_and(|b| b == Ends::of(header).bind(parsed.bound));
+            let Ok(bound) = noise.read(parsed.noise) else {
+                opening.noise = Some(noise);
+                self.stats.drop_forged += 1;
+                return;
+            };
+            let genuine = bound == Ends::of(header).bind(parsed.bound);
             let last = noise.write(&[]);
             let (Some(key), Ok(last), true) = (noise.remote_key(), last, genuine) else {
                 self.stats.drop_forged += 1;
@@ -596,17 +511,18 @@ impl Transport {
         let Some(mut answering) = peer.answering.take() else {
             return;
         };
-        self.origins.remove(&answering.origin());
         let mut proven = None;
         if let Some(mut noise) = answering.noise.take() {
             let read = noise.read(payload);
             let (Some(key), true) = (noise.remote_key(), read.is_ok()) else {
+                answering.noise = Some(noise);
+                peer.answering = Some(answering);
                 self.stats.drop_forged += 1;
-                self.remove_nobody(index);
                 return;
             };
             proven = Some((noise, key));
         }
+        self.origins.remove(&answering.origin());
         let rtt = (answering.attempts == 1).then(|| now.since(answering.sent_at));
         let initiator = Initiator {
             hello: answering.hello,
@@ -748,40 +664,14 @@ impl Transport {
         }
     }
 
-    /// Answers a frame of a session that is not known, for the other end to notice.
-    pub(super) fn send_reset(&mut self, now: Instant, via: (LinkId, LinkAddr), header: &Header) {
-        self.stats.drop_no_session += 1;
-        if self.rate.allows(now, self.config.handshakes_per_s) {
-            let ends = Ends {
-                src_nd: header.dst_nd,
-                src_conn: header.dst_conn,
-                ..Ends::default()
-            };
-            self.send_control(via.0, via.1, lwl4::TYPE_TCS_REM_DOWN, ends, &[]);
-        }
-    }
-
-    /// The other end, or somebody, says that it knows of no session. It has a moment to show that it does.
-    pub(super) fn handle_rem_down(&mut self, now: Instant, header: &Header) {
-        let index = header.src_nd;
-        let session = self.peers.get_mut(index).and_then(|p| p.session.as_mut());
-        let Some(session) = session.filter(|s| s.remote_token == header.src_conn) else {
-            self.stats.drop_no_session += 1;
-            return;
-        };
-        if session.confirm.is_some() {
-            return;
-        }
-        if session.doubted_at.is_none() {
-            session.doubted_at = Some(now);
-            if let Some(peer) = self.peers.get_mut(index) {
-                peer.probe_all();
-            }
-            self.after(now, index);
-        }
-    }
-
-    fn send_control(&mut self, link: LinkId, to: LinkAddr, kind: u8, ends: Ends, payload: &[u8]) {
+    pub(super) fn send_control(
+        &mut self,
+        link: LinkId,
+        to: LinkAddr,
+        kind: u8,
+        ends: Ends,
+        payload: &[u8],
+    ) {
         let frame = control_frame(link, kind, ends, payload);
         self.push_control(link, to, frame);
     }
@@ -805,10 +695,6 @@ impl Transport {
     }
 }
 
-fn cookie_bucket(now: Instant) -> u64 {
-    now.as_nanos() / COOKIE_LIFE.as_nanos() as u64
-}
-
 /// A frame of a handshake, always with its checksum.
 fn control_frame(link: LinkId, kind: u8, ends: Ends, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; FRAME_OVERHEAD_BYTES];
@@ -830,7 +716,7 @@ fn control_frame(link: LinkId, kind: u8, ends: Ends, payload: &[u8]) -> Vec<u8> 
 }
 
 /// What this node says of itself.
-fn our_hello(config: &Config, boot: u64, dest: Node) -> Hello {
+pub(super) fn our_hello(config: &Config, boot: u64, dest: Node) -> Hello {
     let mut flags = if config.crc { hello::FLAG_CRC } else { 0 };
     if let Security::Noise { protection, .. } = &config.security {
         flags |= hello::FLAG_NOISE;

@@ -15,6 +15,7 @@
 //! A frame is the LWL4 format from its two bytes of padding on, that is what follows the ethertype.
 
 mod ack;
+mod admission;
 mod config;
 mod congestion;
 mod event;
@@ -92,7 +93,10 @@ pub struct Transport {
     by_node: HashMap<Node, u16>,
     /// Half-open handshakes of others, by the initiator's boot id and token.
     origins: HashMap<(u64, u32), u16>,
+    /// Handshakes answered.
     rate: Rate,
+    /// Frames of no session answered.
+    reset_rate: Rate,
     /// Frames outside any session.
     control: VecDeque<(Transmit, Vec<u8>)>,
     /// Peers that may have something to transmit.
@@ -123,6 +127,7 @@ impl Transport {
             by_node: HashMap::new(),
             origins: HashMap::new(),
             rate: Rate::default(),
+            reset_rate: Rate::default(),
             control: VecDeque::new(),
             ready: VecDeque::new(),
             timers: Timers::default(),
@@ -457,7 +462,7 @@ impl Transport {
         }
         for index in self.peers.indices() {
             if let Some(peer) = self.peers.get_mut(index) {
-                peer.drop_path(link, &mut self.events);
+                peer.drop_path(now, link, &mut self.events);
                 self.after(now, index);
             }
         }
@@ -472,7 +477,7 @@ impl Transport {
         node: &Node,
         paths: &[(LinkId, LinkAddr)],
     ) -> Result<PeerId, OpenError> {
-        if !node.is_valid() {
+        if !node.is_valid() || *node == self.config.node {
             return Err(OpenError::BadName);
         }
         let known = self.by_node.get(node).copied();

@@ -161,12 +161,24 @@ impl Peer {
     }
 
     /// A link is gone, and the path over it.
-    pub(crate) fn drop_path(&mut self, link: LinkId, events: &mut VecDeque<Event>) {
+    pub(crate) fn drop_path(&mut self, now: Instant, link: LinkId, events: &mut VecDeque<Event>) {
         let Some(at) = self.paths.iter().position(|path| path.link == link) else {
             return;
         };
         self.take_path_down(at, events);
         self.paths.remove(at);
+        self.look_for_path(now);
+    }
+
+    /// Notes whether any path works, and if not, since when.
+    fn look_for_path(&mut self, now: Instant) {
+        let any_up = self.paths.iter().any(|path| path.health == Health::Up);
+        if let Some(session) = &mut self.session {
+            session.no_path_since = match any_up {
+                true => None,
+                false => session.no_path_since.or(Some(now)),
+            };
+        }
     }
 
     /// Each path that is not down is to be probed.
@@ -248,7 +260,7 @@ impl Peer {
                 path.heard_at = now;
             }
         }
-        let any_up = self.paths.iter().any(|path| path.health == Health::Up);
+        self.look_for_path(now);
         let session = self.session.as_mut()?;
         for (at, received) in session.received.iter().enumerate() {
             let ack_at = received.as_ref().and_then(|received| received.ack_at());
@@ -256,10 +268,6 @@ impl Peer {
                 session.acks_due |= 1 << at;
             }
         }
-        session.no_path_since = match any_up {
-            true => None,
-            false => session.no_path_since.or(Some(now)),
-        };
         let since = |at: Option<Instant>, span| at.is_some_and(|at| at + span <= now);
         if since(session.doubted_at, RESET_DOUBT) {
             return Some(DownReason::Restarted);

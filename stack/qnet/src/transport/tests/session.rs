@@ -92,6 +92,19 @@ fn a_restarted_node_is_another_peer() {
 }
 
 #[test]
+fn a_peer_without_links_goes_down() {
+    let mut net = Net::pair(2);
+    let (a, _) = net.connect(0, 1);
+    net.idle(Duration::from_secs(1));
+    net.nodes[0].remove_link(net.now, LinkId(0));
+    net.send(0, a, 0, Qos::LoadBalance, vec![1; 10]);
+    assert!(net.run(100 * MS, |net| net.count(1) == 1));
+    net.nodes[0].remove_link(net.now, LinkId(1));
+    net.idle(Duration::from_secs(5));
+    assert_eq!(net.down(0), Some((a, DownReason::Unreachable)));
+}
+
+#[test]
 fn goodbye_is_understood() {
     for security in [PLAIN, ENCRYPTED] {
         let mut net = pair_with(security, vec![Wire::default()], 1500, 3);
