@@ -1,5 +1,6 @@
 //! Two or more transports in virtual time, over links that lose, repeat, reorder, corrupt and fail.
 
+mod chaos;
 mod dissector;
 mod net;
 mod session;
