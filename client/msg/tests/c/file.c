@@ -113,6 +113,23 @@ static void rubbish(int fd, int own) {
     CHECK(name_close(plain) == 0);
 }
 
+/* Messages of every type that files have, with anything in them: each is answered. */
+static void noise(int fd) {
+    unsigned seed = 1;
+    uint16_t words[24];
+
+    for (int i = 0; i < 3000; i++) {
+        size_t size = (size_t) (rand_r(&seed) % (int) sizeof words);
+
+        for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+            words[w] = rand_r(&seed) % 3 != 0 ? 0 : (uint16_t) rand_r(&seed);
+        words[0] = (uint16_t) (_IO_BASE + rand_r(&seed) % 32);
+        if (words[0] != _IO_CLOSE)
+            (void) MsgSend(fd, words, size, back, sizeof back);
+    }
+    CHECK(msg_devctl(fd, MEMORY_CLEAR, NULL, 0, NULL) == EOK);
+}
+
 /* What only device.c has. */
 static void others(int fd) {
     const uint64_t soon = 20 * 1000 * 1000;
@@ -145,6 +162,7 @@ int main(int argc, char **argv) {
     commands(fd);
     closings(fd);
     rubbish(fd, own);
+    noise(fd);
     if (own)
         others(fd);
     CHECK(msg_close(fd) == 0);
