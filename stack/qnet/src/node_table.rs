@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) peer: Option<PeerId>,
     /// Whether that life has answered.
     pub(crate) up: bool,
+    /// How often it was opened in vain since it was last up.
+    pub(crate) attempts: u32,
     /// The resolvers being asked.
     pub(crate) search: Option<Search>,
     /// Programs that wait for its descriptor.
@@ -102,6 +104,7 @@ impl Nodes {
             paths: Vec::new(),
             peer: None,
             up: false,
+            attempts: 0,
             search: None,
             asking: Vec::new(),
             backlog: VecDeque::new(),

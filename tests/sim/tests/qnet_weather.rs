@@ -23,19 +23,20 @@ fn plot(rng: &mut Rng) -> Plot {
             qos.extend(["~preferred:en1", "~exclusive:en1"]);
         }
     }
+    let weather = Weather {
+        loss: some(rng, 200),
+        duplication: some(rng, 100),
+        reordering: some(rng, 200),
+        corruption: some(rng, 100),
+        delay: Duration::from_micros(10 + rng.below(2000) as u64),
+    };
     Plot {
         nodes: 2 + rng.below(2),
         lans,
         threads: 1 + rng.below(2),
-        weather: Weather {
-            loss: some(rng, 200),
-            duplication: some(rng, 100),
-            reordering: some(rng, 200),
-            corruption: some(rng, 100),
-            delay: Duration::from_micros(10 + rng.below(2000) as u64),
-        },
+        weather,
         habits: Habits {
-            length_max: 10 + rng.below(6000) as u32,
+            length_max: 10 + rng.below(4000) as u32,
             eager: [0, 100, 4096][rng.below(3)],
             work: Duration::from_micros(rng.below(30_000) as u64),
             rest: Duration::from_millis(20 + rng.below(200) as u64),
@@ -49,7 +50,7 @@ fn plot(rng: &mut Rng) -> Plot {
             msgsend_limit: [64, 1000, 1 << 20][rng.below(3)],
             chunk: [100, 1 << 20][rng.below(2)],
             transport: transport::Config {
-                crc: true,
+                crc: weather.corruption > 0,
                 ..Config::default().transport
             },
             ..Config::default()
@@ -101,7 +102,7 @@ fn run(seed: u64) -> Tally {
     world.heal();
     world.run_for(Duration::from_millis(300));
     world.settle(Duration::from_secs(60));
-    world.assert_nothing_stays(Duration::from_secs(20));
+    world.assert_nothing_stays(Duration::from_secs(3));
     world.ledger.tally
 }
 

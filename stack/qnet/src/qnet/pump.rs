@@ -15,6 +15,9 @@ const LANES: u16 = 256;
 /// Conns for qualities of service other than the default, one each.
 pub(super) const QOS_MAX: usize = 512;
 
+/// How many times a node is opened anew before its messages fail, where nothing was sent yet.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// The conn of a lane.
 fn conn(lane: Lane) -> Conn {
     let index = |handle: u32| handle as u16 % LANES;
@@ -170,7 +173,7 @@ impl Qnet {
                 }
             }
             transport::Event::PeerUp { peer, node, .. } => self.peer_up(now, peer, &node),
-            transport::Event::PeerDown { peer, reason, .. } => self.peer_down(peer, reason),
+            transport::Event::PeerDown { peer, reason, .. } => self.peer_down(now, peer, reason),
             transport::Event::ConnFailed { peer, conn } => {
                 if let Some(number) = self.nodes.of_peer(peer)
                     && let Some(qos) = self.qos_by_conn(conn)
@@ -215,13 +218,13 @@ impl Qnet {
             self.stats.peers_turned_away += 1;
             return self.transport.close(now, peer);
         };
-        let old = self.nodes.get(number).and_then(|node| node.peer);
-        if old.is_some_and(|old| old != peer) {
+        let node = self.nodes.get(number);
+        if node.is_some_and(|node| node.up && node.peer != Some(peer)) {
             self.kif.node_down(number, Errno::ESRCH);
         }
         self.nodes.bind(number, peer);
         if let Some(node) = self.nodes.get_mut(number) {
-            node.up = true;
+            (node.up, node.attempts) = (true, 0);
         }
         let nd = Nd::new(number, 0);
         self.event(Event::NodeUp { nd });
@@ -232,18 +235,29 @@ impl Qnet {
         self.ask_lans(number, None);
     }
 
-    fn peer_down(&mut self, peer: PeerId, reason: DownReason) {
+    fn peer_down(&mut self, now: Instant, peer: PeerId, reason: DownReason) {
         let Some(number) = self.nodes.of_peer(peer) else {
             return;
         };
         let was_up = self.nodes.get(number).is_some_and(|node| node.up);
         self.nodes.unbind(peer);
-        if let Some(node) = self.nodes.get_mut(number)
-            && reason == DownReason::Unreachable
-        {
+        let Some(node) = self.nodes.get_mut(number) else {
+            return;
+        };
+        if reason == DownReason::Unreachable {
             // It may have moved: the next who wants it asks again.
             node.paths.clear();
         }
+        let crossed = matches!(
+            reason,
+            DownReason::Closed | DownReason::ClosedByPeer | DownReason::Restarted
+        );
+        if !was_up && crossed && node.attempts < ATTEMPTS_MAX && !node.backlog.is_empty() {
+            // Both ends opened at once, or it has just restarted. Nothing was sent yet, so nothing is lost.
+            node.attempts += 1;
+            return self.reach(now, number);
+        }
+        node.attempts = 0;
         let errno = match reason {
             DownReason::Refused => Errno::EKEYREJECTED,
             _ if was_up => Errno::ESRCH,

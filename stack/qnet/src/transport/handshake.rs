@@ -39,6 +39,8 @@ pub(crate) struct Opening {
     bound: Vec<u8>,
     cookie: [u8; COOKIE_LEN],
     attempts: u32,
+    /// It has given way to theirs; if nothing comes of that, it begins anew, under another token.
+    is_void: bool,
     sent_at: Instant,
     next_at: Instant,
     give_up_at: Instant,
@@ -156,6 +158,7 @@ impl Transport {
             bound,
             cookie: [0; COOKIE_LEN],
             attempts: 0,
+            is_void: false,
             sent_at: now,
             next_at: now,
             give_up_at: now + self.config.connect_timeout,
@@ -202,15 +205,24 @@ impl Transport {
                 self.send_reply(now, index);
             }
         }
-        let opening = self.peers.get_mut(index).and_then(|p| p.opening.as_mut());
-        let Some(opening) = opening else {
+        let Some(peer) = self.peers.get_mut(index) else {
+            return false;
+        };
+        let answered_until = peer.answering.as_ref().map(|a| a.give_up_at);
+        let Some(opening) = peer.opening.as_mut() else {
             return false;
         };
         if opening.give_up_at <= now {
             return true;
         }
+        if let Some(given_way_until) = answered_until {
+            opening.next_at = opening.next_at.max(given_way_until);
+        }
         if opening.next_at <= now {
-            self.send_init(now, index);
+            match opening.is_void {
+                true => self.begin_anew(now, index),
+                false => self.send_init(now, index),
+            }
         }
         false
     }
@@ -309,6 +321,10 @@ impl Transport {
         let Some(peer) = self.peers.get_mut(index) else {
             return;
         };
+        if peer.opening.is_some() {
+            // Our own first frame may be answered yet: what comes of that is not to be taken for this.
+            peer.token = self.rng.nonzero_u32();
+        }
         let theirs = Ends::of(header);
         let ours = Ends {
             src_nd: header.dst_nd,
@@ -351,7 +367,8 @@ impl Transport {
         }));
         // Our own attempt rests meanwhile.
         if let Some(opening) = peer.opening.as_mut() {
-            opening.next_at = opening.next_at.max(now + retry_after(opening.attempts + 1));
+            opening.is_void = true;
+            opening.next_at = now + ANSWER_TIMEOUT;
         }
         self.origins
             .insert((parsed.hello.boot, header.src_conn), index);
@@ -471,6 +488,10 @@ impl Transport {
         let Some(old) = opening else {
             return;
         };
+        let token = self.rng.nonzero_u32();
+        if let Some(peer) = self.peers.get_mut(index).filter(|p| p.answering.is_none()) {
+            peer.token = token;
+        }
         self.begin(now, index);
         let opening = self.peers.get_mut(index).and_then(|p| p.opening.as_mut());
         if let Some(opening) = opening {

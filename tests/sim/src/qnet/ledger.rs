@@ -10,6 +10,8 @@ pub struct Ledger {
     pulses: Vec<u32>,
     /// What was found out, for tests that want something to have happened.
     pub tally: Tally,
+    /// The error of each send that ended with one, by its number.
+    pub errors: Vec<(u64, Errno)>,
 }
 
 /// How sends ended.
@@ -57,6 +59,7 @@ impl Ledger {
         assert!(!entry.ended, "message {id} ended twice");
         entry.ended = true;
         let executed = entry.executed == 1;
+        self.errors.extend(result.err().map(|errno| (id, errno)));
         match result {
             Ok(()) => {
                 assert!(executed, "message {id} was answered but not executed");
