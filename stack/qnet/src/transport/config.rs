@@ -28,8 +28,8 @@ pub struct Config {
     pub crc: bool,
     /// Most peers.
     pub peers_max: usize,
-    /// [`crate::transport::Conn`]s are below. Each end keeps about a hundred bytes for every conn up to the
-    /// highest one used.
+    /// [`crate::transport::Conn`]s are below. A used one costs each end about two hundred bytes, for as
+    /// long as the peer lives.
     pub conns_max: u16,
     /// Longest message, in bytes.
     pub message_bytes_max: usize,

@@ -47,7 +47,8 @@ pub(crate) struct Limits {
 /// The messages coming from one peer.
 pub(crate) struct Inbound {
     limits: Limits,
-    streams: Vec<Stream>,
+    /// By conn; those that were never used cost a pointer.
+    streams: Vec<Option<Box<Stream>>>,
     held_bytes: usize,
 }
 
@@ -119,9 +120,9 @@ impl Inbound {
             if conn.0 >= self.limits.conns {
                 return None;
             }
-            self.streams.resize_with(at + 1, Stream::default);
+            self.streams.resize_with(at + 1, || None);
         }
-        let stream = &mut self.streams[at];
+        let stream = self.streams[at].get_or_insert_default();
         let ahead = number.wrapping_sub(stream.next as u16) as i16;
         if ahead < 0 {
             return Some((stream, None));
@@ -136,7 +137,9 @@ impl Inbound {
         number: u64,
         deliver: impl FnMut(Conn, Vec<u8>),
     ) -> Outcome {
-        let stream = &mut self.streams[usize::from(arrival.conn.0)];
+        let Some(stream) = &mut self.streams[usize::from(arrival.conn.0)] else {
+            return Outcome::Refused;
+        };
         let guess = stream.guess;
         let is_current = number == stream.next;
         let known = match is_current {
@@ -182,7 +185,9 @@ impl Inbound {
 
     /// Hands on the messages whose turn it is.
     fn advance(&mut self, conn: Conn, mut deliver: impl FnMut(Conn, Vec<u8>)) {
-        let stream = &mut self.streams[usize::from(conn.0)];
+        let Some(stream) = &mut self.streams[usize::from(conn.0)] else {
+            return;
+        };
         loop {
             if stream.current.is_none() {
                 stream.current = stream.ahead.remove(&stream.next);

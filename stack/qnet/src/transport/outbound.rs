@@ -100,7 +100,8 @@ struct Stream {
 pub(crate) struct Outbound {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    streams: Vec<Stream>,
+    /// By conn; those that were never used cost a pointer.
+    streams: Vec<Option<Box<Stream>>>,
     /// Conns that have bytes never sent.
     ready: VecDeque<u16>,
     again: VecDeque<Fragment>,
@@ -138,7 +139,7 @@ impl Outbound {
 
     /// Bytes of the longest message that would be taken on a conn.
     pub(crate) fn room(&self, conn: Conn) -> usize {
-        let stream = self.streams.get(usize::from(conn.0));
+        let stream = self.streams.get(usize::from(conn.0)).and_then(Option::as_ref);
         if stream.is_some_and(|stream| stream.unfinished.len() >= UNFINISHED_MAX) {
             return 0;
         }
@@ -158,9 +159,9 @@ impl Outbound {
             return Err(SendError::Full);
         }
         if self.streams.len() <= at {
-            self.streams.resize_with(at + 1, Stream::default);
+            self.streams.resize_with(at + 1, || None);
         }
-        let stream = &mut self.streams[at];
+        let stream = self.streams[at].get_or_insert_default();
         if stream.unfinished.len() >= UNFINISHED_MAX {
             return Err(SendError::Full);
         }
@@ -203,7 +204,7 @@ impl Outbound {
         }
         for _ in 0..self.ready.len() {
             let conn = *self.ready.front()?;
-            let stream = &self.streams[usize::from(conn)];
+            let stream = self.streams[usize::from(conn)].as_ref()?;
             let slot = stream.unfinished[stream.sent];
             let generation = self.slots[slot as usize].generation;
             let outgoing = self.slots[slot as usize].outgoing.as_ref()?;
@@ -309,7 +310,9 @@ impl Outbound {
     }
 
     fn end_turn(&mut self, conn: Conn, whole: bool) {
-        let stream = &mut self.streams[usize::from(conn.0)];
+        let Some(stream) = &mut self.streams[usize::from(conn.0)] else {
+            return;
+        };
         stream.sent += usize::from(whole);
         if self.ready.front() != Some(&conn.0) {
             return;
@@ -385,7 +388,9 @@ impl Outbound {
         outgoing.finished = true;
         outgoing.message = None;
         let conn = usize::from(outgoing.conn.0);
-        let stream = &mut self.streams[conn];
+        let Some(stream) = &mut self.streams[conn] else {
+            return;
+        };
         while let Some(&front) = stream.unfinished.front() {
             let slot = &mut self.slots[front as usize];
             if !slot.outgoing.as_ref().is_some_and(|o| o.finished) {
@@ -412,7 +417,10 @@ impl Outbound {
             })
         };
         let failed: Vec<Conn> = (0..self.streams.len())
-            .filter(|at| concerns(&self.slots, &self.streams[*at]))
+            .filter(|at| {
+                let stream = self.streams[*at].as_ref();
+                stream.is_some_and(|stream| concerns(&self.slots, stream))
+            })
             .map(|at| Conn(at as u16))
             .collect();
         for conn in &failed {
@@ -422,7 +430,9 @@ impl Outbound {
     }
 
     fn abandon_conn(&mut self, conn: Conn) {
-        let stream = &mut self.streams[usize::from(conn.0)];
+        let Some(stream) = &mut self.streams[usize::from(conn.0)] else {
+            return;
+        };
         for slot_at in &stream.unfinished {
             let slot = &mut self.slots[*slot_at as usize];
             let Some(outgoing) = slot.outgoing.as_mut().filter(|o| o.message.is_some()) else {
