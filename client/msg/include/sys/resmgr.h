@@ -64,10 +64,11 @@ typedef struct _resmgr_io_funcs {
 
 /*
  * Gives `path` to a device: "/dev/counter" (which is the local name "dev/counter"), or "/dev/name/global/NAME". `handle`
- * and the tables must outlive it. Returns its id, or -1 with errno as name_attach.
+ * and the tables must outlive the dispatch_t. Returns its id, or -1 with errno as name_attach.
  */
 int resmgr_attach(dispatch_t *dpp, const resmgr_attr_t *attr, const char *path, enum _file_type file_type, unsigned flags,
                   const resmgr_connect_funcs_t *connect_funcs, const resmgr_io_funcs_t *io_funcs, RESMGR_HANDLE_T *handle);
+/* Takes the name away. Who has it open keeps it so, until dispatch_destroy closes for all. */
 int resmgr_detach(dispatch_t *dpp, int id, unsigned flags);
 
 /* Within an open handler: this open has `ocb`, and the handlers of `io_funcs` (NULL: the device's). */

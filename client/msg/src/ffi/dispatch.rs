@@ -127,10 +127,12 @@ pub(crate) unsafe extern "C" fn dispatch_destroy(dpp: *mut Dispatch) -> c_int {
         return status(Err(Error::INVALID));
     }
     // SAFETY: C's promise: dispatch_create made it, and nobody uses it any more.
-    let dispatch = unsafe { Box::from_raw(dpp) };
-    let chid = dispatch.chid;
-    // The names first, so that nobody finds one without a channel.
-    drop(dispatch);
+    let chid = unsafe {
+        let ctp = dispatch_context_alloc(dpp);
+        resmgr::end(&*dpp, ctp);
+        dispatch_context_free(ctp);
+        Box::from_raw(dpp).chid
+    };
     status(handle::channel_destroy(chid))
 }
 

@@ -409,15 +409,29 @@ unsafe fn close(dispatch: &Dispatch, ctp: *mut Context, client: (i32, i32)) {
 /// # Safety
 /// As [`on_message`], but for the message.
 pub(super) unsafe fn on_disconnect(dispatch: &Dispatch, ctp: *mut Context, scoid: i32) {
-    let devices = lock(&dispatch.devices);
-    let of: Vec<_> = devices
-        .opens
-        .keys()
-        .copied()
-        .filter(|client| client.0 == scoid)
-        .collect();
+    // SAFETY: the caller's promise.
+    unsafe { close_all(dispatch, ctp, |client| client.0 == scoid) };
+}
+
+/// No device has a name any more, and no client an open.
+///
+/// # Safety
+/// As [`on_message`], but for the message.
+pub(super) unsafe fn end(dispatch: &Dispatch, ctp: *mut Context) {
+    let devices = std::mem::take(&mut lock(&dispatch.devices).devices);
+    // The names go first, so that nobody opens what is closed here.
     drop(devices);
-    for client in of {
+    // SAFETY: the caller's promise.
+    unsafe { close_all(dispatch, ctp, |_| true) };
+}
+
+/// # Safety
+/// As [`on_message`], but for the message.
+unsafe fn close_all(dispatch: &Dispatch, ctp: *mut Context, which: impl Fn(&(i32, i32)) -> bool) {
+    let devices = lock(&dispatch.devices);
+    let clients: Vec<_> = devices.opens.keys().copied().filter(which).collect();
+    drop(devices);
+    for client in clients {
         // SAFETY: the caller's promise.
         unsafe { close(dispatch, ctp, client) };
     }

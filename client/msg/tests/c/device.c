@@ -176,6 +176,8 @@ int main(void) {
     CHECK(name_detach(other, 0) == 0);
     CHECK(resmgr_detach(dpp, id, 0) == 0);
     dispatch_context_free(ctp);
+    CHECK(opens_made == opens_freed + 1);
     CHECK(dispatch_destroy(dpp) == 0);
+    CHECK(opens_made == opens_freed && attr.count == 0);
     return 0;
 }
