@@ -52,7 +52,8 @@ pub struct Config {
     pub ack_delay: Duration,
     /// How often an idle path is probed.
     pub heartbeat: Duration,
-    /// Unanswered timeouts in a row after which a path is down.
+    /// Unanswered timeouts in a row, each twice as long as the one before, after which a path is down.
+    /// Its messages go by other paths from the first on.
     pub path_probes: u32,
     /// How often a path that is down is probed.
     pub maintenance: Duration,
@@ -79,7 +80,7 @@ impl Default for Config {
             rto_max: Duration::from_secs(2),
             ack_delay: Duration::from_millis(5),
             heartbeat: Duration::from_secs(1),
-            path_probes: 3,
+            path_probes: 5,
             maintenance: Duration::from_millis(250),
             peer_timeout: Duration::from_secs(2),
         }

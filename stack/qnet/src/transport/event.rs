@@ -1,6 +1,7 @@
 //! What a transport tells its caller.
 
 use core::fmt;
+use core::time::Duration;
 
 use super::{Conn, LinkAddr, LinkId, Node, PeerId};
 use crate::secure::PublicKey;
@@ -171,6 +172,26 @@ impl fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+/// How a peer is reached over a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PathInfo {
+    /// The link.
+    pub link: LinkId,
+    /// The peer's address there.
+    pub addr: LinkAddr,
+    /// Whether it works.
+    pub is_up: bool,
+    /// Its round-trip time, smoothed, without the time that acknowledgements wait for company; 50 ms
+    /// before it was measured.
+    pub rtt: Duration,
+    /// Bytes that may be under way.
+    pub window: usize,
+    /// Bytes that are under way.
+    pub in_flight: usize,
+    /// Longest frame.
+    pub mtu: usize,
+}
 
 /// A frame to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

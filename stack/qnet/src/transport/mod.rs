@@ -45,7 +45,7 @@ use std::collections::{HashMap, VecDeque};
 use ring::hmac;
 
 pub use config::{Config, LinkConfig, Node};
-pub use event::{DownReason, Event, OpenError, RefusedReason, SendError, Transmit};
+pub use event::{DownReason, Event, OpenError, PathInfo, RefusedReason, SendError, Transmit};
 pub use id::{Conn, LinkAddr, LinkId, MessageId, PeerId, Qos};
 pub use message::{Message, Source};
 pub use stats::Stats;
@@ -603,6 +603,17 @@ impl Transport {
     /// What was counted since the start.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The paths to a peer; none to one that is down.
+    pub fn paths(&self, peer: PeerId) -> Vec<PathInfo> {
+        let entry = self.peers.get(peer.index).filter(|entry| entry.id == peer);
+        let paths = entry.map(|entry| entry.paths.iter());
+        paths
+            .into_iter()
+            .flatten()
+            .map(|path| path.info())
+            .collect()
     }
 
     /// The name of a peer.

@@ -139,7 +139,10 @@ impl Outbound {
 
     /// Bytes of the longest message that would be taken on a conn.
     pub(crate) fn room(&self, conn: Conn) -> usize {
-        let stream = self.streams.get(usize::from(conn.0)).and_then(Option::as_ref);
+        let stream = self
+            .streams
+            .get(usize::from(conn.0))
+            .and_then(Option::as_ref);
         if stream.is_some_and(|stream| stream.unfinished.len() >= UNFINISHED_MAX) {
             return 0;
         }
@@ -500,4 +503,134 @@ fn get_mut(slots: &mut [Slot], fragment: Fragment) -> Option<&mut Outgoing> {
     let slot = slots.get_mut(fragment.slot as usize)?;
     let outgoing = slot.outgoing.as_mut()?;
     (slot.generation == fragment.generation && !outgoing.finished).then_some(outgoing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONN: Conn = Conn(1);
+
+    fn push(outbound: &mut Outbound, conn: Conn, qos: Qos, len: usize) -> (u32, u32) {
+        let message = Message::from(vec![7; len]);
+        outbound.push(conn, qos, message, len as u32).unwrap()
+    }
+
+    /// Takes all that may be sent, in frames of at most 100 bytes.
+    fn drain(outbound: &mut Outbound) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        while let Some((piece, ())) = outbound.next(|_, _, _| Some(((), 100))) {
+            let mut bytes = vec![0; piece.len as usize];
+            assert!(outbound.take(&piece, &mut bytes));
+            assert!(bytes.iter().all(|byte| *byte == 7));
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    fn fragment(piece: &Piece) -> Fragment {
+        piece.fragment
+    }
+
+    #[test]
+    fn lost_pieces_are_sent_again_until_all_have_arrived() {
+        let mut outbound = Outbound::new(10_000);
+        push(&mut outbound, CONN, Qos::LoadBalance, 250);
+        let pieces = drain(&mut outbound);
+        let places: Vec<_> = pieces
+            .iter()
+            .map(|p| (p.offset, p.len, p.first, p.last))
+            .collect();
+        let wanted = [
+            (0, 100, true, false),
+            (100, 100, false, false),
+            (200, 50, false, true),
+        ];
+        assert_eq!(places, wanted);
+        outbound.on_acked(fragment(&pieces[0]));
+        outbound.on_lost(fragment(&pieces[0]));
+        outbound.on_lost(fragment(&pieces[1]));
+        outbound.on_lost(fragment(&pieces[1]));
+        let again = drain(&mut outbound);
+        assert_eq!(again.len(), 2, "what has arrived is not sent again");
+        assert!(
+            again
+                .iter()
+                .all(|piece| piece.is_again() && piece.offset == 100)
+        );
+        outbound.on_acked(fragment(&pieces[2]));
+        outbound.on_acked(fragment(&again[0]));
+        outbound.on_acked(fragment(&again[1]));
+        assert_eq!((outbound.queued_bytes, outbound.started_bytes), (0, 0));
+        assert!(!outbound.is_waiting());
+    }
+
+    #[test]
+    fn a_long_piece_is_cut_for_a_path_with_shorter_frames() {
+        let mut outbound = Outbound::new(10_000);
+        push(&mut outbound, CONN, Qos::LoadBalance, 250);
+        let (piece, ()) = outbound.next(|_, _, _| Some(((), 1000))).unwrap();
+        outbound.take(&piece, &mut [0; 250]);
+        outbound.on_lost(fragment(&piece));
+        let lens: Vec<u32> = drain(&mut outbound).iter().map(|piece| piece.len).collect();
+        assert_eq!(lens, [100, 100, 50]);
+    }
+
+    #[test]
+    fn the_other_ends_limit_holds_until_earlier_messages_have_arrived() {
+        let mut outbound = Outbound::new(10_000);
+        outbound.set_started_max(2 * (100 + MESSAGE_COST));
+        for _ in 0..3 {
+            push(&mut outbound, CONN, Qos::LoadBalance, 100);
+        }
+        let pieces = drain(&mut outbound);
+        assert_eq!(pieces.len(), 2);
+        // The second may have to wait there for the first.
+        outbound.on_acked(fragment(&pieces[1]));
+        assert_eq!(drain(&mut outbound).len(), 0);
+        outbound.on_acked(fragment(&pieces[0]));
+        assert_eq!(drain(&mut outbound).len(), 1);
+    }
+
+    #[test]
+    fn abandoned_messages_leave_fillers() {
+        let mut outbound = Outbound::new(10_000);
+        let exclusive = Qos::Exclusive(super::super::LinkId(3));
+        push(&mut outbound, CONN, exclusive, 150);
+        push(&mut outbound, CONN, exclusive, 100);
+        push(&mut outbound, Conn(2), Qos::LoadBalance, 100);
+        let (piece, ()) = outbound.next(|_, _, _| Some(((), 100))).unwrap();
+        outbound.take(&piece, &mut [0; 100]);
+        assert_eq!(outbound.abandon(|qos| qos == exclusive), [CONN]);
+        assert!(!outbound.take(&piece, &mut [0; 100]), "void");
+        outbound.on_lost(fragment(&piece));
+        let pieces = drain(&mut outbound);
+        let fillers: Vec<_> = pieces.iter().filter(|piece| piece.filler).collect();
+        let numbers: Vec<_> = fillers
+            .iter()
+            .map(|piece| (piece.conn, piece.number))
+            .collect();
+        assert_eq!(numbers, [(CONN, 0), (CONN, 1)]);
+        assert!(fillers.iter().all(|piece| piece.len == 0));
+        pieces
+            .iter()
+            .for_each(|piece| outbound.on_acked(fragment(piece)));
+        assert_eq!((outbound.queued_bytes, outbound.started_bytes), (0, 0));
+        // The conn goes on.
+        push(&mut outbound, CONN, exclusive, 10);
+        assert_eq!(drain(&mut outbound)[0].number, 2);
+    }
+
+    #[test]
+    fn conns_take_turns() {
+        let mut outbound = Outbound::new(1 << 20);
+        push(&mut outbound, CONN, Qos::LoadBalance, 300_000);
+        push(&mut outbound, Conn(2), Qos::LoadBalance, 64);
+        let pieces = drain(&mut outbound);
+        let small = pieces
+            .iter()
+            .position(|piece| piece.conn == Conn(2))
+            .unwrap();
+        assert!(small * 100 <= TURN_BYTES as usize + 100);
+    }
 }

@@ -10,7 +10,7 @@ use super::ack::Ack;
 use super::congestion::Congestion;
 use super::outbound::{Fragment, Outbound};
 use super::rtt::Rtt;
-use super::{Config, LinkAddr, LinkId};
+use super::{Config, LinkAddr, LinkId, PathInfo};
 use crate::time::Instant;
 
 /// A frame is lost when one sent so many after it has come (RFC 9002, 6.1.1).
@@ -104,6 +104,18 @@ impl Path {
             asked_at: now,
             loss_at: None,
             unasked: 0,
+        }
+    }
+
+    pub(crate) fn info(&self) -> PathInfo {
+        PathInfo {
+            link: self.link,
+            addr: self.addr,
+            is_up: self.health == Health::Up,
+            rtt: self.rtt.smoothed(),
+            window: self.cc.window(),
+            in_flight: self.in_flight,
+            mtu: self.mtu(),
         }
     }
 
@@ -346,4 +358,96 @@ pub(crate) enum Progress {
 struct Acked {
     bytes: usize,
     newest: Option<(u64, Instant)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ack::{self, ACK_MAX};
+    use super::super::ranges::RangeSet;
+    use super::*;
+
+    const MTU: usize = 1500;
+
+    struct Setup {
+        path: Path,
+        outbound: Outbound,
+        config: Config,
+    }
+
+    impl Setup {
+        /// A path on which probes of 100 bytes with the numbers 0 to `count` are under way since time 0.
+        fn new(count: u64) -> Self {
+            let mut path = Path::new(Instant::ZERO, LinkId(0), LinkAddr::BROADCAST, MTU);
+            path.health = Health::Up;
+            for _ in 0..count {
+                path.on_sent(Instant::ZERO, 100, Carried::Probe, false);
+            }
+            Setup {
+                path,
+                outbound: Outbound::new(1 << 20),
+                config: Config::default(),
+            }
+        }
+
+        fn ack(&mut self, now: u64, ranges: &[(u64, u64)]) -> Option<Progress> {
+            let mut seen = RangeSet::default();
+            for (start, end) in ranges {
+                seen.insert(*start, *end);
+            }
+            let mut payload = [0; ACK_MAX];
+            let len = ack::emit(&mut payload, MTU, 0, Duration::ZERO, &seen);
+            let ack = Ack::parse(&payload[..len]).unwrap();
+            let now = Instant::from_millis(now);
+            self.path
+                .on_ack(now, &ack, &self.config, &mut self.outbound)
+        }
+
+        fn time_out(&mut self) -> Instant {
+            let at = self.path.timeout_at(&self.config).unwrap();
+            self.path.on_timeout(at, &self.config, &mut self.outbound);
+            at
+        }
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_acknowledged() {
+        let mut s = Setup::new(10);
+        assert_eq!(s.ack(1, &[(5, 11)]), None);
+        assert_eq!(s.ack(1, &[(0, 4)]), Some(Progress::Made));
+        assert_eq!(s.ack(1, &[(0, 4)]), Some(Progress::None));
+        assert_eq!(s.path.info().in_flight, 600);
+        assert_eq!(s.ack(1, &[]), Some(Progress::None));
+    }
+
+    #[test]
+    fn overtaken_frames_are_lost_by_count_or_by_time() {
+        let mut s = Setup::new(10);
+        s.ack(8, &[(4, 6)]);
+        // 0, 1 and 2 by count; 3 not yet.
+        assert_eq!(s.path.info().in_flight, 500);
+        let window = s.path.info().window;
+        let at = s.time_out();
+        assert_eq!(at, Instant::from_millis(9));
+        assert_eq!(s.path.info().in_flight, 400);
+        assert_eq!(s.path.info().window, window, "one loss event");
+        assert_eq!(s.path.alarms, 0);
+    }
+
+    #[test]
+    fn silence_raises_alarms_with_growing_patience() {
+        let mut s = Setup::new(10);
+        s.ack(1, &[(0, 1)]);
+        let first = s.time_out();
+        assert_eq!(first, Instant::from_millis(20));
+        assert!(s.path.alarms == 1 && s.path.probe_wanted);
+        assert_eq!(s.path.info().in_flight, 900);
+        let second = s.time_out();
+        assert_eq!(second, first + Duration::from_millis(40));
+        assert_eq!((s.path.info().in_flight, s.path.alarms), (0, 2));
+        // A late word from what was given up does not count; a new probe's does.
+        assert_eq!(s.ack(70, &[(0, 10)]), Some(Progress::None));
+        s.path.on_sent(second, 100, Carried::Probe, true);
+        assert_eq!(s.ack(70, &[(0, 11)]), Some(Progress::Made));
+        assert!(s.path.is_sound());
+    }
 }

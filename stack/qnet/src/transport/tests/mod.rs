@@ -271,7 +271,7 @@ fn an_exclusive_link_fails_alone_and_recovers() {
         conn: Conn(1),
     };
     let told = |net: &Net| net.events[0].iter().any(|(_, event)| *event == failed);
-    assert!(net.run(500 * MS, told));
+    assert!(net.run(Duration::from_secs(1), told));
     let refused = net.nodes[0].send(net.now, a, Conn(1), exclusive, vec![1].into());
     assert_eq!(refused, Err(SendError::LinkDown));
     assert_eq!(net.messages(1, 1).len(), 1);
