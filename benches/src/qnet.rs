@@ -16,10 +16,10 @@ use std::time::Duration;
 const ROUND_TRIPS: &str = "20000";
 
 /// Messages of 1 MiB of each thread in a run.
-const LARGE: &str = "2000";
+const LARGE: &str = "500";
 
 /// Messages of 1 MiB in a run of the peer's.
-const POURED: &str = "8000";
+const POURED: &str = "4000";
 
 /// Threads that send them, so that the wire never waits for a reply.
 const THREADS: &str = "4";
@@ -85,7 +85,7 @@ pub(crate) fn bulk(lab: &Lab, bench: &'static str, join: Join<Value>) -> Outcome
             let _server = nodes.serve()?;
             ends::veth(lab, |theirs| {
                 let all = AllAllowed::new();
-                all.set_best(theirs, |ends| pour(lab, ends, "4000").map(|run| run.value))?;
+                all.set_best(theirs, |ends| pour(lab, ends, "2000").map(|run| run.value))?;
                 comparison.alternate(
                     || send_large(lab, nodes, LARGE, ""),
                     || pour(lab, theirs, POURED),
