@@ -73,19 +73,19 @@ impl PacketSocket {
         self.set(libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)
     }
 
-    /// Makes the socket's ring, with `slots` places, a multiple of [`ReceiveRing::SLOTS_UNIT`]. A frame
-    /// too long for a place is then received by [`PacketSocket::receive`], in the order of its place.
+    /// Makes the socket's ring, with at least `count` places for frames of up to `longest` bytes. A
+    /// longer frame is then received by [`PacketSocket::receive`], in the order of its place.
     ///
     /// # Errors
-    /// ENOMEM, or EINVAL for another number of places.
-    pub fn receive_ring(&self, slots: usize) -> io::Result<ReceiveRing> {
+    /// ENOMEM.
+    pub fn receive_ring(&self, count: usize, longest: usize) -> io::Result<ReceiveRing> {
         let version = libc::tpacket_versions::TPACKET_V2 as i32;
         self.set(libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
-        // Any positive value has long frames kept whole in the socket's queue.
+        // Any positive value has longer frames kept whole in the socket's queue.
         self.set(libc::SOL_PACKET, libc::PACKET_COPY_THRESH, &1)?;
-        let request = ReceiveRing::request(slots);
+        let request = ReceiveRing::request(count, longest);
         self.set(libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
-        ReceiveRing::map(self.as_fd(), slots)
+        ReceiveRing::map(self.as_fd(), &request)
     }
 
     /// Attaches the socket to the interface with number `index`: it receives and sends there.

@@ -10,15 +10,18 @@ use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
-/// Bytes of a place: a frame of the usual MTU with its headers.
-const SLOT: usize = 2048;
-/// Bytes that the kernel allocates in one piece.
-const BLOCK: usize = 64 << 10;
+/// Bytes that the kernel allocates in one piece. No place lies in two of them.
+const BLOCK: usize = 512 << 10;
+/// Bytes of a place before the frame: the kernel's header, an address and the virtio-net header.
+const BEFORE: usize = 96;
+const CACHE_LINE: usize = 64;
 
 /// A socket's ring.
 #[derive(Debug)]
 pub struct ReceiveRing {
     memory: Region,
+    /// Bytes of a place.
+    slot: usize,
     /// Where the next place is.
     at: usize,
 }
@@ -52,24 +55,31 @@ pub enum Stay {
 }
 
 impl ReceiveRing {
-    /// The number of places is a multiple of this.
-    pub const SLOTS_UNIT: usize = BLOCK / SLOT;
-
-    /// What to ask the kernel for.
-    pub(crate) fn request(slots: usize) -> libc::tpacket_req {
+    /// What to ask the kernel for: at least `count` places for frames of up to `longest` bytes.
+    pub(crate) fn request(count: usize, longest: usize) -> libc::tpacket_req {
+        // An odd number of cache lines: places do not all begin in the same sets of a cache.
+        let lines = longest
+            .min(BLOCK / 2)
+            .saturating_add(BEFORE)
+            .div_ceil(CACHE_LINE)
+            | 1;
+        let slot = lines * CACHE_LINE;
+        let in_block = BLOCK / slot;
+        let blocks = count.div_ceil(in_block).max(1);
         libc::tpacket_req {
             tp_block_size: BLOCK as u32,
-            tp_block_nr: (slots / Self::SLOTS_UNIT) as u32,
-            tp_frame_size: SLOT as u32,
-            tp_frame_nr: slots as u32,
+            tp_block_nr: blocks as u32,
+            tp_frame_size: slot as u32,
+            tp_frame_nr: (blocks * in_block) as u32,
         }
     }
 
-    /// Maps the ring that `socket` was given.
-    pub(crate) fn map(socket: BorrowedFd<'_>, slots: usize) -> io::Result<Self> {
-        let len = slots.checked_mul(SLOT).ok_or(io::ErrorKind::InvalidInput)?;
+    /// Maps the ring that `socket` was given for `request`.
+    pub(crate) fn map(socket: BorrowedFd<'_>, request: &libc::tpacket_req) -> io::Result<Self> {
+        let len = BLOCK * request.tp_block_nr as usize;
         Ok(ReceiveRing {
             memory: Region::new(SharedMap::populated(socket, len)?),
+            slot: request.tp_frame_size as usize,
             at: 0,
         })
     }
@@ -133,10 +143,17 @@ impl ReceiveRing {
         self.at = self.after();
     }
 
+    /// Where the place after the next one is.
     #[inline]
     fn after(&self) -> usize {
-        let after = self.at + SLOT;
-        if after < self.memory.len() { after } else { 0 }
+        let after = self.at + self.slot;
+        let in_block = after % BLOCK;
+        match in_block + self.slot <= BLOCK {
+            true if after < self.memory.len() => after,
+            // The rest of a block is left over.
+            false if after - in_block + BLOCK < self.memory.len() => after - in_block + BLOCK,
+            _ => 0,
+        }
     }
 }
 
@@ -163,4 +180,50 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     let two = bytes.get(at..).and_then(|rest| rest.first_chunk());
     two.map_or(0, |two| u16::from_ne_bytes(*two))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(count: usize, longest: usize) -> (libc::tpacket_req, Vec<usize>) {
+        let request = ReceiveRing::request(count, longest);
+        let len = BLOCK * request.tp_block_nr as usize;
+        let mut ring = ReceiveRing {
+            memory: Region::new(SharedMap::anonymous(len).unwrap()),
+            slot: request.tp_frame_size as usize,
+            at: 0,
+        };
+        let mut places = Vec::new();
+        loop {
+            places.push(ring.at);
+            ring.release();
+            if ring.at == 0 {
+                return (request, places);
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_is_visited_where_the_kernel_puts_it() {
+        for (count, longest) in [
+            (2048, 1518),
+            (512, 9018),
+            (128, 65_553),
+            (1, 64),
+            (3, 262_000),
+        ] {
+            let (request, places) = places(count, longest);
+            let slot = request.tp_frame_size as usize;
+            assert!(places.len() >= count && slot >= longest + BEFORE);
+            assert_eq!(places.len(), request.tp_frame_nr as usize);
+            assert_eq!(slot % 128, 64, "an odd number of cache lines");
+            let in_block = BLOCK / slot;
+            for (n, place) in places.into_iter().enumerate() {
+                assert_eq!(place, n / in_block * BLOCK + n % in_block * slot);
+            }
+        }
+        let longest = usize::MAX;
+        assert!(ReceiveRing::request(1, longest).tp_frame_nr >= 1);
+    }
 }

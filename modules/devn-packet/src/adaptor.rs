@@ -150,9 +150,11 @@ impl Adaptor {
     #[cold]
     fn look(&mut self, cx: &Cx) {
         let found = Link::find(&self.options.interface).ok();
-        let ours = self.device.as_ref().map(|device| device.link.index);
+        let ours = self.device.as_ref().map(|d| (d.link.index, d.mtu_max));
+        // With longer frames it is opened anew: the ring is to hold them.
+        let is_ours = |link: &Link| ours.is_some_and(|(n, mtu)| link.index == n && link.mtu <= mtu);
         match (found, &mut self.device) {
-            (Some(link), Some(device)) if Some(link.index) == ours => device.link = link,
+            (Some(link), Some(device)) if is_ours(&link) => device.link = link,
             (None, None) => return,
             (None, Some(_)) => {
                 self.close(cx);
@@ -181,7 +183,7 @@ impl Adaptor {
         match opened {
             Ok(()) => cx.log(
                 LOG_INFO,
-                format_args!("{} is back: en{number}", options.interface),
+                format_args!("en{number} is {} anew", options.interface),
             ),
             Err(failure) => cx.log(
                 LOG_WARNING,

@@ -7,10 +7,14 @@ use io_net_os::link::{Link, LinkKind};
 use io_net_os::packet::{Membership, PacketSocket};
 use io_net_os::packet_ring::ReceiveRing;
 use std::io;
+use std::ops::RangeInclusive;
 
-/// Places in a queue's ring: 4 MiB of memory, and 7 ms at a million frames a second with room for
-/// a worker that has to wait for its processor.
-const SLOTS: usize = 64 * ReceiveRing::SLOTS_UNIT;
+/// Bytes of a queue's ring, about, and its places, at the least and at the most: those for the usual
+/// MTU last 2 ms at a million frames a second, for a worker that has to wait for its processor.
+const RING_BYTES: usize = 8 << 20;
+const PLACES: RangeInclusive<usize> = 128..=2048;
+/// Bytes of a frame beside its packet: the Ethernet header and a tag.
+const BESIDE: usize = 18;
 /// Bytes of long frames under way, each way.
 const SOCKET_BUFFER: i32 = 16 << 20;
 
@@ -19,6 +23,8 @@ const SOCKET_BUFFER: i32 = 16 << 20;
 pub(crate) struct Device {
     pub(crate) link: Link,
     pub(crate) queues: Vec<Queue>,
+    /// Up to which MTU the rings have room for whole frames.
+    pub(crate) mtu_max: u32,
 }
 
 /// A socket that gets some of the interface's flows. The first one sends, too.
@@ -39,7 +45,12 @@ impl Device {
         let link = Link::find(name).map_err(|error| explain(name, &error))?;
         check(name, &link, options.mtu)?;
         let queues = open_queues(&link, options).map_err(|error| explain(name, &error))?;
-        let device = Device { link, queues };
+        let mtu_max = link.mtu;
+        let device = Device {
+            link,
+            queues,
+            mtu_max,
+        };
         device
             .ask_for_more(options)
             .map_err(|error| explain(name, &error))?;
@@ -78,6 +89,8 @@ impl Device {
 }
 
 fn open_queues(link: &Link, options: &PacketOptions) -> io::Result<Vec<Queue>> {
+    let longest = link.mtu as usize + BESIDE;
+    let places = (RING_BYTES / longest).clamp(*PLACES.start(), *PLACES.end());
     let mut queues = Vec::with_capacity(options.queues);
     let mut group = None;
     while queues.len() < options.queues {
@@ -86,7 +99,7 @@ fn open_queues(link: &Link, options: &PacketOptions) -> io::Result<Vec<Queue>> {
         if options.bypass {
             socket.bypass_qdisc()?;
         }
-        let ring = socket.receive_ring(SLOTS)?;
+        let ring = socket.receive_ring(places, longest)?;
         socket.bind(link.index)?;
         match group {
             Some(group) => socket.join_group(group)?,

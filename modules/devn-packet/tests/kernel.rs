@@ -59,6 +59,34 @@ fn send(kit: &mut Kit, frames: &[Vec<u8>]) {
     kit.rx_down(0, 0, packets);
 }
 
+/// A TCP segment of `len` bytes that is to be cut, which no MTU limits.
+fn segment(kit: &Kit, len: usize) -> Packet {
+    let header = [&[0; 12][..], &[0x80, 0x10, 0xff, 0xff], &[0; 16]].concat();
+    let segment = [&header[..], &vec![9; len]].concat();
+    let frame = ethernet(THEIRS, OURS, 0x0800, &ipv4(6, &segment));
+    let mut packet = kit.packet(&frame).unwrap();
+    *packet.vnet_mut() = SEGMENT;
+    packet
+}
+
+const SEGMENT: VnetHdr = VnetHdr {
+    flags: VNET_NEEDS_CSUM,
+    gso_type: GSO_TCPV4,
+    hdr_len: 66,
+    gso_size: 1448,
+    csum_start: 34,
+    csum_offset: 16,
+};
+
+/// Lengths of the frames of ours that have come up.
+fn lengths(kit: &mut Kit) -> Vec<usize> {
+    kit.turn();
+    let sent = kit.take_sent().into_iter().map(|sent| sent.packet);
+    sent.filter(|packet| packet.data()[6..12] == OURS)
+        .map(|packet| packet.len())
+        .collect()
+}
+
 /// Waits until the last advert satisfies `wanted`.
 fn advertised(kit: &mut Kit, wanted: impl Fn(&Advert) -> bool) {
     kit.run_until(|kit| {
@@ -100,32 +128,25 @@ fn frames_of_every_size_cross() {
 #[test]
 fn long_and_short_frames_keep_their_order() {
     run("long_and_short_frames_keep_their_order", || {
-        ip("link set va mtu 30000");
-        ip("link set vb mtu 30000");
         let (mut a, mut b) = both();
-        for round in 0..8 {
-            let sent: Vec<_> = (0..150)
-                .map(|n| {
-                    frame(
-                        THEIRS,
-                        if (n + round) % 3 == 0 {
-                            20_000 + n
-                        } else {
-                            60 + n
-                        },
-                    )
+        // Some go by the ring and some by the queue.
+        for n in 0..400 {
+            let packets = [(1, 60 + n), (n % 3, 20_000 + n), (n % 2, 1000 + n)];
+            let packets = packets.into_iter().filter(|(times, _)| *times > 0);
+            let packets: Vec<_> = packets
+                .map(|(_, len)| match len {
+                    20_000.. => segment(&a, len),
+                    _ => a.packet(&frame(THEIRS, len)).unwrap(),
                 })
                 .collect();
+            let wanted: Vec<_> = packets.iter().map(|packet| packet.len()).collect();
+            a.rx_down(0, 0, packets);
             let mut got = Vec::new();
-            for some in sent.chunks(30) {
-                send(&mut a, some);
-                let wanted = got.len() + some.len();
-                b.run_until(|kit| {
-                    got.extend(arrived(kit).into_iter().map(|p| p.data().to_vec()));
-                    got.len() >= wanted
-                });
-            }
-            assert!(got == sent, "all arrive once, in order");
+            b.run_until(|kit| {
+                got.extend(lengths(kit));
+                got.len() >= wanted.len()
+            });
+            assert_eq!(got, wanted);
         }
         a.stop().unwrap();
         b.stop().unwrap();
@@ -169,20 +190,9 @@ fn a_burst_of_all_sorts_goes_in_order() {
 fn a_super_segment_crosses_whole() {
     run("a_super_segment_crosses_whole", || {
         let (mut a, mut b) = both();
-        let options = [&[0; 12][..], &[0x80, 0x10, 0xff, 0xff], &[0; 16]].concat();
-        let segment = [&options[..], &[9; 60_000]].concat();
-        let frame = ethernet(THEIRS, OURS, 0x0800, &ipv4(6, &segment));
-        let vnet = VnetHdr {
-            flags: VNET_NEEDS_CSUM,
-            gso_type: GSO_TCPV4,
-            hdr_len: 66,
-            gso_size: 1448,
-            csum_start: 34,
-            csum_offset: 16,
-        };
         for tag in [None, Some(0x6123)] {
-            let mut packet = a.packet(&frame).unwrap();
-            *packet.vnet_mut() = vnet;
+            let mut packet = segment(&a, 60_000);
+            let frame = packet.data().to_vec();
             packet.set_vlan_tci(tag);
             a.rx_down(0, 0, vec![packet]);
             let mut got = None;
@@ -204,7 +214,7 @@ fn a_super_segment_crosses_whole() {
             let shifted = VnetHdr {
                 hdr_len: 66 + shift,
                 csum_start: 34 + shift,
-                ..vnet
+                ..SEGMENT
             };
             assert_eq!(*got.vnet(), shifted);
         }
@@ -359,6 +369,10 @@ fn changes_of_the_interface_are_told() {
         let (mut a, mut b) = both();
         ip("link set va mtu 9000");
         advertised(&mut a, |advert| advert.mtu == 9000 && is_up(advert));
+        ip("link set vb mtu 9000");
+        advertised(&mut b, |advert| advert.mtu == 9000 && is_up(advert));
+        send(&mut b, &[frame(OURS, 9000)]);
+        assert_eq!(one(&mut a).len(), 9014);
         ip("link set va address 02:00:00:00:00:33");
         advertised(&mut a, |advert| advert.mac[5] == 0x33);
         // The carrier goes with the other end.
@@ -444,7 +458,7 @@ fn losses_have_names() {
             drop(kit.take_sent());
             kit.counter("rx_packets") + dropped >= received + 3000
         });
-        assert!(dropped >= 900, "{dropped}");
+        assert!(dropped > 500, "{dropped}");
         send(&mut a, &[frame(THEIRS, 60)]);
         one(&mut b);
         a.stop().unwrap();
@@ -455,35 +469,32 @@ fn losses_have_names() {
 #[test]
 fn long_frames_without_room_are_lost_alone() {
     run("long_frames_without_room_are_lost_alone", || {
-        for name in ["va", "vb"] {
-            ip(&format!("link set {name} mtu 65535"));
-        }
         let (mut a, mut b) = both();
         // 64 MiB, which is more than the socket holds; then a short one.
         for _ in 0..64 {
-            send(&mut a, &vec![frame(THEIRS, 65_000); 16]);
+            let packets = (0..16).map(|_| segment(&a, 64_000)).collect();
+            a.rx_down(0, 0, packets);
         }
         send(&mut a, &[frame(THEIRS, 60)]);
-        let mut short = 0;
+        let mut got = Vec::new();
         b.run_until(|kit| {
-            for packet in arrived(kit) {
-                assert!([60, 65_000].contains(&(packet.len() - 14)));
-                short += usize::from(packet.len() < 100);
-            }
-            short == 1
+            got.extend(lengths(kit));
+            got.last() == Some(&74)
         });
-        let lost = b.counter("rx_kernel_drops");
+        let lost = b.counter("rx_kernel_drops") as usize;
         assert!(lost > 0);
-        assert_eq!(b.counter("rx_packets") + lost, 1025);
+        assert_eq!(got, [&vec![64_066; 1024 - lost][..], &[74]].concat());
         assert_eq!(b.counter("rx_errors"), 0);
         // Packets that the pool has none for are lost alone, too.
         let hoard: Vec<_> = std::iter::from_fn(|| b.packet(&[0; 9000])).collect();
-        send(&mut a, &[frame(THEIRS, 65_000), frame(THEIRS, 60)]);
+        let packets = vec![segment(&a, 64_000), a.packet(&frame(THEIRS, 60)).unwrap()];
+        a.rx_down(0, 0, packets);
         assert_eq!(one(&mut b).len(), 74);
         assert_eq!(b.counter("rx_no_buffer"), 1);
         drop(hoard);
-        send(&mut a, &[frame(THEIRS, 64_000)]);
-        assert_eq!(one(&mut b).len(), 64_014);
+        let packets = vec![segment(&a, 50_000)];
+        a.rx_down(0, 0, packets);
+        b.run_until(|kit| lengths(kit) == [50_066]);
         a.stop().unwrap();
         b.stop().unwrap();
     });
