@@ -19,7 +19,7 @@ pub const VERSION: u32 = 1;
 pub const REPRESENTS: u32 = 1;
 /// In [`Hello::flags`]: no memory of the client is to be touched; it gives help with everything.
 pub const NO_PEER_MEMORY: u32 = 2;
-/// In [`Hello::flags`]: an eventfd comes along, its *bell*: it is raised with each answer, and nobody sleeps on a slot.
+/// In [`Hello::flags`]: an eventfd comes along, its *bell*: it is raised with an answer when the client waits for that, and nobody sleeps on a slot.
 pub const BELL: u32 = 4;
 
 /// In [`Welcome::flags`]: received messages are unblocked by the server only (`_NTO_CHF_UNBLOCK`).

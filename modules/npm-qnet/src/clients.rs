@@ -117,8 +117,14 @@ impl Clients {
             self.inbox.disarm();
             return false;
         }
-        self.inbox.lower_bells();
         !self.inbox.arm_bells() || self.has_help()
+    }
+
+    /// A port's bell has been heard.
+    pub(crate) fn lower_bell(&self, number: u32) {
+        if let Some(port) = self.inbox.ports().nth(number as usize) {
+            port.lower();
+        }
     }
 
     fn has_help(&self) -> bool {

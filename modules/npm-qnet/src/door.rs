@@ -213,7 +213,8 @@ fn seat(
 
 /// Watches the bell of the newest port, which one user's clients ring.
 pub(crate) fn watch_newest_bell(clients: &Clients, watcher: &Watcher<'_>) {
-    if let Some(port) = clients.inbox.ports().last() {
-        watcher.watch(port.bell(), Cookie::new(Kind::Bell, 0));
+    let numbered = clients.inbox.ports().enumerate();
+    if let Some((number, port)) = numbered.last() {
+        watcher.watch(port.bell(), Cookie::new(Kind::Bell, number as u32));
     }
 }

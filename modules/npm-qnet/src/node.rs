@@ -72,7 +72,7 @@ impl Node {
     /// The worker is about to sleep, or has woken. Returns true where there is something to do.
     pub(crate) fn arm(&mut self, sleeping: bool) -> bool {
         let clients = self.clients.arm(sleeping);
-        sleeping && (self.servers.arm() || clients)
+        self.servers.arm(sleeping) | clients
     }
 
     /// Takes the readiness of a watched descriptor. Returns whether there may be more at once.
@@ -96,8 +96,11 @@ impl Node {
             Kind::Client => clients.hung_up(now, cookie.number, qnet, netmgr, &watcher),
             Kind::Connecting => servers.handle_welcome(now, cookie.number, qnet, &watcher),
             Kind::Server => servers.handle_doorbell(now, cookie.number, qnet, &watcher),
-            Kind::Bell | Kind::ServerBell => {
-                clients.inbox.lower_bells();
+            Kind::Bell => {
+                clients.lower_bell(cookie.number);
+                self.poll_programs(now, EVENTS_MAX);
+            }
+            Kind::ServerBell => {
                 servers.lower_bell();
                 self.poll_programs(now, EVENTS_MAX);
             }

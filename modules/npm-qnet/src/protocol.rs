@@ -18,6 +18,8 @@ const TIMER_WAITING: u32 = 2;
 /// The timer that brings the shown figures up to date.
 const TIMER_FIGURES: u32 = 3;
 const FIGURES_NS: u64 = 1_000_000_000;
+/// What programs have sent that is looked at in one go, at most.
+const POLLED_MAX: usize = 256;
 /// Rounds of events and frames in one piece of work, at most; what is left waits for the next poll.
 const ROUNDS: usize = 8;
 
@@ -26,8 +28,8 @@ pub(crate) struct Protocol {
     node: Node,
     /// When the protocol's timer is set for; `u64::MAX` while it is not.
     armed_ns: u64,
-    /// The timer of those who wait is set.
-    waiting_armed: bool,
+    /// The same for the timer of those who wait.
+    waiting_armed_ns: u64,
     /// Something happened since the figures were last shown.
     figures_stale: bool,
     /// The last piece of work ended before there was nothing left to do.
@@ -71,7 +73,10 @@ impl Registrant for Protocol {
                 self.armed_ns = u64::MAX;
                 self.node.qnet.handle_timeout(now);
             }
-            TIMER_WAITING => self.waiting_armed = false,
+            TIMER_WAITING => {
+                self.waiting_armed_ns = u64::MAX;
+                self.node.poll_programs(now, POLLED_MAX);
+            }
             TIMER_FIGURES => {
                 self.figures_stale = false;
                 self.node.figures.take(&self.node.qnet);
@@ -125,7 +130,7 @@ impl Protocol {
         Protocol {
             node,
             armed_ns: u64::MAX,
-            waiting_armed: false,
+            waiting_armed_ns: u64::MAX,
             figures_stale: false,
             restless: false,
         }
@@ -170,22 +175,24 @@ impl Protocol {
         if !sent_all {
             cx.timer(TIMER_RETRY, now.as_nanos() + RETRY_NS);
         }
-        if !self.waiting_armed
-            && let Some(at) = self.node.handle_timeout(now, cx)
-        {
-            self.waiting_armed = true;
-            cx.timer(TIMER_WAITING, at.as_nanos());
-        }
+        let waiting = self.node.handle_timeout(now, cx);
+        arm(cx, TIMER_WAITING, waiting, &mut self.waiting_armed_ns);
         if !self.figures_stale {
             self.figures_stale = true;
             cx.timer(TIMER_FIGURES, now.as_nanos() + FIGURES_NS);
         }
         let due = self.node.qnet.poll_timeout();
-        let due_ns = due.map_or(u64::MAX, Instant::as_nanos);
-        if due_ns < self.armed_ns {
-            self.armed_ns = due_ns;
-            cx.timer(TIMER_QNET, due_ns);
-        }
+        arm(cx, TIMER_QNET, due, &mut self.armed_ns);
+    }
+}
+
+/// Sets a timer where it is due before `armed_ns`, for which it is set.
+#[inline]
+fn arm(cx: &Cx, timer: u32, due: Option<Instant>, armed_ns: &mut u64) {
+    let due_ns = due.map_or(u64::MAX, Instant::as_nanos);
+    if due_ns < *armed_ns {
+        *armed_ns = due_ns;
+        cx.timer(timer, due_ns);
     }
 }
 

@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// How long a channel may take to welcome a client.
 const WELCOME: Duration = Duration::from_secs(5);
+/// How soon something is tried again that the server is not ready for.
+const AGAIN: Duration = Duration::from_millis(5);
 /// Pulses that wait for a server which does not take them, for each client.
 const PULSES_MAX: usize = 1024;
 
@@ -54,6 +56,8 @@ struct Session {
     flights: Vec<Option<Flight>>,
     /// The slots that have one, a bit each.
     flying: u64,
+    /// Those of them whose clients want their messages back.
+    unblocking: u64,
     /// Messages that found all slots taken.
     waiting: VecDeque<Message>,
     pulses: VecDeque<LocalPulse>,
@@ -122,14 +126,14 @@ impl Servers {
         done
     }
 
-    /// The worker is about to sleep. Returns true where there is something to do already.
-    pub(crate) fn arm(&mut self) -> bool {
-        self.lower_bell();
-        let answered = |client: &RemoteClient| {
-            let session = self.sessions.get(client);
-            session.is_some_and(Session::has_answers)
-        };
-        self.busy.iter().any(answered)
+    /// The worker is about to sleep, or has woken. Returns true where there is something to do.
+    pub(crate) fn arm(&mut self, sleeping: bool) -> bool {
+        let busy = self.busy.iter().filter_map(|c| self.sessions.get(c));
+        if sleeping {
+            return busy.fold(false, |any, session| any | !session.end.want_bell());
+        }
+        busy.for_each(|session| session.end.silence_bell());
+        false
     }
 
     /// The bell has been heard.
@@ -247,7 +251,10 @@ impl Servers {
             }
             waits
         });
-        self.connecting.values().map(|attempt| attempt.until).min()
+        let stuck = |client| self.sessions.get(client).is_some_and(Session::is_stuck);
+        let again = self.busy.iter().any(stuck).then_some(now + AGAIN);
+        let welcomes = self.connecting.values().map(|attempt| attempt.until);
+        welcomes.chain(again).min()
     }
 
     /// A server has an event for its client, or is gone.
@@ -377,10 +384,16 @@ impl Servers {
             }
             return;
         }
-        let Session { end, flights, .. } = session;
+        let Session {
+            end,
+            flights,
+            unblocking,
+            ..
+        } = session;
         let mut flights = flights.iter_mut().flatten();
         if let Some(flight) = flights.find(|flight| flight.message.vthread == vthread) {
             flight.unblock = true;
+            *unblocking |= flight.inflight.slot().bit();
             flight.abandoned |= abandoned;
             // Nothing comes from the client any more.
             if let Some(piece) = flight.wanted.take_if(|_| abandoned) {
@@ -429,20 +442,21 @@ impl Session {
             from,
             flights: Vec::new(),
             flying: 0,
+            unblocking: 0,
             waiting: VecDeque::new(),
             pulses: VecDeque::new(),
             is_busy: false,
         }
     }
 
+    #[inline]
     fn has_work(&self) -> bool {
         !self.pulses.is_empty() || self.flying != 0
     }
 
-    /// Whether an answer is there that nobody has looked at.
-    fn has_answers(&self) -> bool {
-        let mut flights = self.flights.iter().flatten();
-        flights.any(|flight| self.end.look(&mut flight.inflight.clone()).is_some())
+    /// Whether something waits that the server does not say when it can be done.
+    fn is_stuck(&self) -> bool {
+        !self.pulses.is_empty() || self.unblocking != 0
     }
 
     /// Puts waiting messages into free slots.
@@ -493,7 +507,8 @@ impl Session {
         threads: &mut HashMap<Vthread, RemoteClient>,
     ) -> usize {
         self.send_pulses();
-        let (mut done, mut left) = (0, self.flying);
+        let (mut done, answered) = (0, self.end.take_answered());
+        let mut left = (answered | self.unblocking) & self.flying;
         while left != 0 {
             let slot = Slot::new(left.trailing_zeros() as usize);
             left &= !slot.bit();
@@ -522,6 +537,14 @@ impl Session {
             match progress {
                 Progress::WantsMessage(piece) => give_message(&self.end, now, flight, piece, qnet),
                 Progress::HasReply(piece) => take_piece(&self.end, now, flight, piece, qnet),
+                Progress::StreamsMessage(_) | Progress::StreamsReply(_) => {
+                    // No server does so that has been told of the bell.
+                    if !flight.abandoned {
+                        let _ = qnet.server_error(now, vthread, Errno::EPROTO);
+                    }
+                    self.free(slot, threads);
+                    return done;
+                }
                 Progress::Reply(reply) => {
                     finish(&self.end, now, flight, &reply, qnet);
                     self.free(slot, threads);
@@ -539,7 +562,10 @@ impl Session {
                     return done + 1;
                 }
                 // The server has been told, and its reply ends it.
-                Withdrawal::Received => flight.unblock = false,
+                Withdrawal::Received => {
+                    flight.unblock = false;
+                    self.unblocking &= !slot.bit();
+                }
                 Withdrawal::Busy => {}
             }
         }
@@ -549,6 +575,7 @@ impl Session {
     fn free(&mut self, slot: Slot, threads: &mut HashMap<Vthread, RemoteClient>) {
         if let Some(flight) = self.flights[slot.index()].take() {
             self.flying &= !slot.bit();
+            self.unblocking &= !slot.bit();
             threads.remove(&flight.message.vthread);
             self.end.release(slot);
         }
