@@ -253,9 +253,13 @@ const fn crc_tables() -> [[u32; 256]; CRC_STRIDE] {
 fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     let (strides, rest) = bytes.as_chunks::<CRC_STRIDE>();
     for stride in strides {
-        let whole = u128::from_be_bytes(*stride) ^ (u128::from(crc) << 96);
-        let (high, low) = ((whole >> 64) as u64, whole as u64);
-        crc = crc_of_half::<8>(high) ^ crc_of_half::<0>(low);
+        let word = |at: usize| {
+            u32::from_be_bytes([stride[at], stride[at + 1], stride[at + 2], stride[at + 3]])
+        };
+        // Only the first word waits for the sum so far.
+        let later =
+            crc_of_word::<8>(word(4)) ^ crc_of_word::<4>(word(8)) ^ crc_of_word::<0>(word(12));
+        crc = crc_of_word::<12>(word(0) ^ crc) ^ later;
     }
     for byte in rest {
         crc = (crc << 8) ^ CRC_TABLES[0][usize::from((crc >> 24) as u8 ^ byte)];
@@ -263,11 +267,12 @@ fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     crc
 }
 
-/// What eight bytes, with `AFTER` bytes after them, add to the sum.
+/// What four bytes, with `AFTER` bytes after them, add to the sum.
 #[inline(always)]
-fn crc_of_half<const AFTER: usize>(half: u64) -> u32 {
-    let add = |n: usize| CRC_TABLES[AFTER + n][usize::from((half >> (8 * n)) as u8)];
-    (add(0) ^ add(1)) ^ (add(2) ^ add(3)) ^ ((add(4) ^ add(5)) ^ (add(6) ^ add(7)))
+fn crc_of_word<const AFTER: usize>(word: u32) -> u32 {
+    let [a, b, c, d] = word.to_be_bytes().map(usize::from);
+    (CRC_TABLES[AFTER + 3][a] ^ CRC_TABLES[AFTER + 2][b])
+        ^ (CRC_TABLES[AFTER + 1][c] ^ CRC_TABLES[AFTER][d])
 }
 
 #[cfg(test)]
