@@ -19,6 +19,7 @@ fn world(qos: &'static str, seed: u64) -> World {
             rest: Duration::from_millis(1),
             fresh: 0,
             pulses: 0,
+            patience: Duration::from_secs(1_000_000),
             qos: vec![qos],
             ..Habits::default()
         },
@@ -52,7 +53,7 @@ fn outage(world: &mut World) -> Duration {
     }
     let step = Duration::from_millis(1);
     let (mut longest, mut silent) = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..3000 {
+    for _ in 0..1000 {
         let before = world.ledger.tally.answered;
         world.run_for(step);
         silent = if world.ledger.tally.answered > before {
@@ -69,12 +70,11 @@ fn outage(world: &mut World) -> Duration {
 fn a_link_that_fails_is_replaced_within_200_ms_and_nothing_is_lost() {
     for qos in ["", "~preferred:en0"] {
         let mut worst = Duration::ZERO;
-        for seed in 0..20 {
+        for seed in 0..10 {
             let mut world = world(qos, seed);
             worst = worst.max(outage(&mut world));
             world.settle(Duration::from_secs(5));
-            let tally = world.ledger.tally;
-            assert_eq!(tally.failed + tally.failed_executed, 0, "{qos} {seed}");
+            assert_eq!(world.ledger.errors, [], "{qos} {seed}");
         }
         println!("{qos}: {worst:?}");
         assert!(worst < Duration::from_millis(200), "{qos}: {worst:?}");

@@ -576,8 +576,15 @@ impl Transport {
         }
         let old = self.by_node.get(&hello.source).copied();
         if let Some(old) = old.filter(|old| *old != index) {
-            let same_life = self.peers.get(old).and_then(|p| p.session.as_ref());
-            let reason = match same_life.is_some_and(|s| s.boot == hello.boot) {
+            let session = self.peers.get(old).and_then(|p| p.session.as_ref());
+            let same_life = session.filter(|session| session.boot == hello.boot);
+            if same_life.is_some_and(|s| s.confirm.is_some()) && self.boot > hello.boot {
+                // Both have begun and both been answered: theirs gives way, as soon as it hears of ours.
+                self.stats.drop_handshake += 1;
+                self.remove_nobody(index);
+                return;
+            }
+            let reason = match same_life.is_some() {
                 true => DownReason::ClosedByPeer,
                 false => DownReason::Restarted,
             };
@@ -586,6 +593,7 @@ impl Transport {
         self.establish(now, index, via, agreed, rtt);
         // It waits for a sign that it has been understood.
         if let Some(peer) = self.peers.get_mut(index) {
+            self.events.extend(peer.up_event());
             peer.probe_all();
         }
         self.after(now, index);
@@ -653,7 +661,6 @@ impl Transport {
         if let Some(answering) = peer.answering.take() {
             self.origins.remove(&answering.origin());
         }
-        let key = agreed.key;
         peer.establish(agreed, via, now, &self.config, &self.links);
         peer.is_known = true;
         let first = peer.paths.iter_mut().find(|path| path.link == via.0);
@@ -661,11 +668,10 @@ impl Transport {
             path.rtt.sample(rtt, Duration::ZERO);
         }
         self.stats.sessions += 1;
-        let (peer, node) = (peer.id, peer.node.clone());
-        self.by_node.insert(node.clone(), index);
-        self.events.push_back(Event::PeerUp { peer, node, key });
+        let (id, node) = (peer.id, peer.node.clone());
+        self.by_node.insert(node, index);
         let link = via.0;
-        self.events.push_back(Event::PathUp { peer, link });
+        self.events.push_back(Event::PathUp { peer: id, link });
         self.after(now, index);
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Session {
     /// What our frames must bear.
     pub(crate) remote_token: u32,
     pub(crate) boot: u64,
+    key: Option<PublicKey>,
     pub(crate) keys: Option<SessionKeys>,
     pub(crate) crc: bool,
     pub(crate) message_bytes_max: usize,
@@ -102,6 +103,16 @@ impl Peer {
         }
     }
 
+    /// That it can be talked to; `None` without a session.
+    pub(crate) fn up_event(&self) -> Option<Event> {
+        let session = self.session.as_ref()?;
+        Some(Event::PeerUp {
+            peer: self.id,
+            node: self.node.clone(),
+            key: session.key,
+        })
+    }
+
     /// The handshake is complete: the peer is up, first by the path that the handshake went over.
     pub(crate) fn establish(
         &mut self,
@@ -118,6 +129,7 @@ impl Peer {
             remote_index: agreed.remote_index,
             remote_token: agreed.remote_token,
             boot: agreed.boot,
+            key: agreed.key,
             keys: agreed.keys,
             crc: agreed.crc,
             message_bytes_max: agreed.message_bytes_max,

@@ -69,8 +69,14 @@ impl Peer {
             cx.stats.drop_crc += 1;
             return None;
         }
-        session.confirm = None;
+        // The initiator is sure of its session once the other end uses it: while both ends had begun, it
+        // might have given way to the other's.
+        let confirmed = session.confirm.take().is_some();
         session.doubted_at = None;
+        if confirmed {
+            let event = self.up_event();
+            cx.events.extend(event);
+        }
         self.hear(cx);
         let payload = &frame[FRAME_OVERHEAD_BYTES..][..payload_len];
         match header.kind {
