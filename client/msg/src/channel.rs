@@ -215,7 +215,7 @@ impl Core {
             let mut item = self.next(&mut inbox, want);
             if item.is_none() && deadline.left(RECEIVE) != Left::Nothing {
                 let cpu = self.cpu.load(Ordering::Relaxed);
-                item = self.spin.run(cpu, || self.next(&mut inbox, want));
+                item = self.spin.run(cpu, 1, || self.next(&mut inbox, want));
             }
             if let Some(item) = item {
                 self.leave(&mut inbox);

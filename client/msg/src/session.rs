@@ -30,6 +30,10 @@ pub(crate) type Target = (u32, i32, i32);
 const WELCOME: Duration = Duration::from_secs(10);
 /// Between looks for what nobody wakes a waiter for.
 const SLICE: Duration = Duration::from_millis(2);
+/// Bytes that take about as long to copy as it is worth looking for an answer, and the most that they make a
+/// client look longer.
+const LONG: usize = 64 * 1024;
+const LONGEST: usize = 32;
 /// The low half of a node descriptor is the node; the rest is how to reach it.
 const NODE: u32 = 0xffff;
 
@@ -96,9 +100,12 @@ impl Session {
     ) -> Result<Reply> {
         let end = &self.end;
         let mut cause = None;
+        // Long messages take longer than short ones.
+        let bytes = scatter::len(message) + scatter::room(reply);
+        let times = 1 + (bytes / LONG).min(LONGEST) as u32;
         loop {
             let cpu = end.server_cpu(flight.slot());
-            let mut progress = self.spin.run(cpu, || end.look(flight));
+            let mut progress = self.spin.run(cpu, times, || end.look(flight));
             if progress.is_none() {
                 // In this order: what was answered before the end counts.
                 let dead = end.is_dead();

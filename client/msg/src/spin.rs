@@ -38,9 +38,15 @@ impl Spin {
         self.looks.load(Ordering::Relaxed) >= LEAST && sched::current_cpu() != other
     }
 
-    /// Looks until `look` sees something, for as long as is worth it for what comes from processor `other`.
+    /// Looks until `look` sees something, for as long as is worth it for what comes from processor `other` and
+    /// takes `times` as long as usual.
     #[inline]
-    pub(crate) fn run<T>(&self, other: u32, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    pub(crate) fn run<T>(
+        &self,
+        other: u32,
+        times: u32,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
         if sched::current_cpu() == other {
             return None;
         }
@@ -48,7 +54,7 @@ impl Spin {
         if looks < LEAST {
             looks = self.tries_again()?;
         }
-        for _ in 0..looks {
+        for _ in 0..looks * times {
             if let Some(seen) = look() {
                 if looks != MOST {
                     self.looks.store(MOST, Ordering::Relaxed);
@@ -81,7 +87,7 @@ mod tests {
         for _ in 0..200 {
             let mut n = 0;
             assert_eq!(
-                spin.run(elsewhere, || {
+                spin.run(elsewhere, 1, || {
                     n += 1;
                     None::<()>
                 }),
@@ -92,7 +98,7 @@ mod tests {
         assert_eq!(looks[0], MOST);
         assert!(looks.iter().filter(|&&n| n == 0).count() > 150);
         assert!(looks[100..].iter().any(|&n| n > 0));
-        while spin.run(elsewhere, || Some(())).is_none() {}
+        while spin.run(elsewhere, 1, || Some(())).is_none() {}
         assert!(spin.is_worth_it(elsewhere));
         assert_eq!(spin.looks.load(Ordering::Relaxed), MOST);
     }

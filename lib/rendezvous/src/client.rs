@@ -352,9 +352,27 @@ impl ClientEnd {
     }
 
     /// With a bell: takes the set of slots that have been answered since the last call.
+    #[inline]
     #[must_use]
     pub fn take_answered(&self) -> u64 {
-        self.memory.header().answered.swap(0, Ordering::SeqCst)
+        let answered = &self.memory.header().answered;
+        match answered.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => answered.swap(0, Ordering::SeqCst),
+        }
+    }
+
+    /// With a bell: it is to be raised with the next answer, once. False: there are answers already.
+    #[must_use]
+    pub fn want_bell(&self) -> bool {
+        let header = self.memory.header();
+        header.wants_bell.store(1, Ordering::SeqCst);
+        header.answered.load(Ordering::SeqCst) == 0
+    }
+
+    /// With a bell: it need not be raised any more.
+    pub fn silence_bell(&self) {
+        self.memory.header().wants_bell.store(0, Ordering::Relaxed);
     }
 
     /// Sends a pulse.

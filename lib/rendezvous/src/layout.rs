@@ -45,8 +45,10 @@ io_net_ring::shared! {
         pub unblocks: AtomicU64,
         /// Client: where the next pulse goes.
         pub pulse_tail: AtomicU32,
+        /// Client: not 0: its bell is to be raised with the next answer, by who puts 0 here.
+        pub wants_bell: AtomicU32,
         /// Keeps the server's word in another line.
-        pub reserved: [AtomicU32; 11],
+        pub reserved: [AtomicU32; 10],
         /// Server: slots with an answer, for a client with a bell.
         pub answered: AtomicU64,
     }

@@ -381,11 +381,19 @@ impl ServerEnd {
             futex::wake(&response.word, 1);
         }
         if let Some(bell) = &self.bell {
-            let answered = &self.memory.header().answered;
-            answered.fetch_or(slot.bit(), Ordering::SeqCst);
-            if let Some(fd) = bell.get() {
-                eventfd::raise(fd);
-            }
+            self.ring(slot, bell);
+        }
+    }
+
+    /// Tells a client with a bell of an answer, and wakes it if it sleeps.
+    fn ring(&self, slot: Slot, bell: &PrivateFd) {
+        let header = self.memory.header();
+        header.answered.fetch_or(slot.bit(), Ordering::SeqCst);
+        if header.wants_bell.load(Ordering::SeqCst) != 0
+            && header.wants_bell.swap(0, Ordering::SeqCst) != 0
+            && let Some(fd) = bell.get()
+        {
+            eventfd::raise(fd);
         }
     }
 }

@@ -537,14 +537,6 @@ impl Session {
             match progress {
                 Progress::WantsMessage(piece) => give_message(&self.end, now, flight, piece, qnet),
                 Progress::HasReply(piece) => take_piece(&self.end, now, flight, piece, qnet),
-                Progress::StreamsMessage(_) | Progress::StreamsReply(_) => {
-                    // No server does so that has been told of the bell.
-                    if !flight.abandoned {
-                        let _ = qnet.server_error(now, vthread, Errno::EPROTO);
-                    }
-                    self.free(slot, threads);
-                    return done;
-                }
                 Progress::Reply(reply) => {
                     finish(&self.end, now, flight, &reply, qnet);
                     self.free(slot, threads);
