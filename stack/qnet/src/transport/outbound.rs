@@ -237,7 +237,7 @@ impl Outbound {
         let mut blocked = 0;
         while blocked < self.again.len().min(BLOCKED_MAX) {
             let mut fragment = *self.again.front()?;
-            let Some(outgoing) = get(&self.slots, fragment) else {
+            let Some(outgoing) = get(&self.slots, fragment).filter(|o| o.misses(fragment)) else {
                 self.drop_again();
                 continue;
             };
@@ -352,11 +352,7 @@ impl Outbound {
 
     /// A fragment is lost and must be sent again.
     pub(crate) fn on_lost(&mut self, fragment: Fragment) {
-        let Some(outgoing) = get(&self.slots, fragment) else {
-            return;
-        };
-        let (start, end) = (u64::from(fragment.offset), u64::from(fragment.end()));
-        if fragment.len == 0 || !outgoing.acked.covers(start, end) {
+        if get(&self.slots, fragment).is_some_and(|outgoing| outgoing.misses(fragment)) {
             self.again.push_back(fragment);
         }
     }
@@ -465,6 +461,12 @@ impl Outgoing {
     /// What it costs the other end to hold it.
     fn cost(&self) -> usize {
         self.len as usize + MESSAGE_COST
+    }
+
+    /// Whether the other end may not have all of a fragment.
+    fn misses(&self, fragment: Fragment) -> bool {
+        let (start, end) = (u64::from(fragment.offset), u64::from(fragment.end()));
+        fragment.len == 0 || !self.acked.covers(start, end)
     }
 
     #[inline]

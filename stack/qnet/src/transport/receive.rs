@@ -43,7 +43,7 @@ impl Peer {
             return None;
         };
         let remote_link = usize::from(header.qos_index);
-        if remote_link >= LINKS_MAX || header.big_endian {
+        if remote_link >= LINKS_MAX {
             cx.stats.drop_malformed += 1;
             return None;
         }

@@ -344,3 +344,39 @@ fn datagrams_pass_by_all_sessions() {
     net.nodes[0].send_datagram(LinkId(1), addr(1, 1), 2, &[0; 1500]);
     assert_eq!(net.nodes[0].stats().drop_datagram_tx, 1);
 }
+
+#[test]
+fn a_header_may_be_big_endian() {
+    let configs = (0..2).map(|node| Config {
+        crc: false,
+        ..config(node, 0, Security::None)
+    });
+    let mut net = Net::new(configs.collect(), vec![Wire::default()], 1500, 1);
+    let (a, _) = net.connect(0, 1);
+    net.idle(20 * MS);
+    net.capturing = true;
+    net.wires[0].up = false;
+    net.send(0, a, 3, Qos::LoadBalance, pattern(3, 0, 500));
+    net.run(MS, |net| !net.capture.is_empty());
+    let mut frame = net.capture[0].3.clone();
+    frame[2] = 0xaa;
+    for (at, len) in [
+        (6, 2),
+        (8, 2),
+        (10, 4),
+        (14, 4),
+        (18, 4),
+        (22, 2),
+        (24, 2),
+        (26, 4),
+        (30, 4),
+    ] {
+        frame[at..at + len].reverse();
+    }
+    net.nodes[1].handle_frame(net.now, LinkId(0), addr(0, 0), &mut frame);
+    net.wires[0].up = true;
+    net.idle(Duration::from_secs(1));
+    assert_eq!(net.messages(1, 3).len(), 1);
+    assert_eq!(net.messages(1, 3)[0].1, pattern(3, 0, 500));
+    assert_eq!(net.down(0), None);
+}
