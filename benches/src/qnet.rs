@@ -95,8 +95,8 @@ pub(crate) fn bulk(lab: &Lab, bench: &'static str, join: Join<Value>) -> Outcome
     )
 }
 
-/// `qnet_loadbalance`: messages of 1 MiB over two links of 400 Mbit/s each; the peer's value is the
-/// same over one of them alone.
+/// `qnet_loadbalance`: messages of 1 MiB over two links of 100 Mbit/s each, which no processor here
+/// limits; the peer's value is the same over one of them alone.
 ///
 /// # Errors
 /// A run fails.
@@ -108,8 +108,8 @@ pub(crate) fn loadbalance(lab: &Lab) -> Outcome<Value> {
     };
     nodes::two_links(lab, |nodes, middle| {
         let _server = nodes.serve()?;
-        middle.limit(400)?;
-        let send = |quality| send_large(lab, nodes, "40", quality);
+        middle.limit(100)?;
+        let send = |quality| send_large(lab, nodes, "10", quality);
         comparison.alternate(|| send(""), || send("~exclusive:en0"))
     })
 }
