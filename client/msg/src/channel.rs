@@ -455,27 +455,32 @@ impl Core {
         let end = prepared.end.clone();
         if let Err(error) = Process::get().add_client(&end) {
             lock(&self.inbox).cancel(&seat);
+            prepared.refuse(error.errno());
             return Err(error);
         }
-        let mut inbox = lock(&self.inbox);
-        inbox.admit(end.clone());
-        if is_new_port {
-            if let Some(notifier) = self.notifier.get() {
-                inbox
-                    .ports()
-                    .try_for_each(|port| match notifier.watch(port) {
-                        Err(Error(libc::EEXIST)) => Ok(()),
-                        watched => watched,
-                    })?;
-            }
-            inbox.rouse_all();
-        }
-        drop(inbox);
-        if prepared.welcome().is_err() {
+        // In this order: what the client sends once it is welcome finds its session.
+        let admitted = self.admit(&end, is_new_port);
+        let welcomed = admitted.and_then(|()| prepared.welcome().map_err(Error::from));
+        if let Err(error) = welcomed {
+            prepared.refuse(error.errno());
             self.gone(&end);
-            return Err(Error::SRCH);
+            return Err(error);
         }
         Ok(end)
+    }
+
+    fn admit(&self, end: &Arc<ServerEnd>, is_new_port: bool) -> Result<()> {
+        let mut inbox = lock(&self.inbox);
+        inbox.admit(end.clone());
+        if !is_new_port {
+            return Ok(());
+        }
+        // Who sleeps does not watch it yet.
+        inbox.rouse_all();
+        match self.notifier.get() {
+            Some(notifier) => notifier.watch(end.port()),
+            None => Ok(()),
+        }
     }
 
     /// A client's process has ended, or has detached its last connection.
@@ -503,7 +508,7 @@ impl Core {
             });
         } else {
             // Its number may be another's by the time that somebody asks.
-            Process::get().remove_client(end.scoid());
+            Process::get().remove_client(end.scoid(), Some(end));
         }
         inbox.rouse_one();
         if let Some(notifier) = self.notifier.get() {
@@ -578,7 +583,7 @@ impl Core {
         let sessions: Vec<Arc<ServerEnd>> = inbox.sessions().cloned().collect();
         for end in &sessions {
             inbox.remove(end);
-            process.remove_client(end.scoid());
+            process.remove_client(end.scoid(), Some(end));
         }
         inbox.rouse_all();
         drop(inbox);

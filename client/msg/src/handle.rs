@@ -80,7 +80,7 @@ pub fn connect_detach(coid: i32) -> Result<()> {
     let process = Process::get();
     let found = match coid >= SCOID_FIRST {
         // A living client's number is taken only with the client: here it ends its session.
-        true => process.remove_client(coid).map(|end| end.die()),
+        true => process.remove_client(coid, None).map(|end| end.die()),
         false => process.remove_connection(coid).map(drop),
     };
     found.ok_or(Error::INVALID)

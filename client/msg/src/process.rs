@@ -197,11 +197,17 @@ impl Process {
         Ok(())
     }
 
-    /// Frees a scoid.
-    pub(crate) fn remove_client(&self, scoid: i32) -> Option<Arc<ServerEnd>> {
+    /// Frees a scoid; with `of`, only if it is still that client's.
+    pub(crate) fn remove_client(
+        &self,
+        scoid: i32,
+        of: Option<&Arc<ServerEnd>>,
+    ) -> Option<Arc<ServerEnd>> {
         let index = usize::try_from(scoid.checked_sub(SCOID_FIRST)?).ok()?;
         let mut clients = write(&self.clients);
-        let end = clients.table.get_mut(index)?.take()?;
+        let place = clients.table.get_mut(index)?;
+        let same = |end: &mut Arc<ServerEnd>| of.is_none_or(|of| Arc::ptr_eq(of, end));
+        let end = place.take_if(same)?;
         clients.free.push(index);
         Some(end)
     }

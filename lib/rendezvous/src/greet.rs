@@ -185,15 +185,8 @@ impl Greeting {
 
     /// Tells it why there is no session, and hangs up.
     pub fn refuse(self, errno: i32) {
-        let welcome = Welcome {
-            magic: hello::MAGIC,
-            version: hello::VERSION,
-            errno,
-            ..Welcome::default()
-        };
         if let Some(fd) = self.doorbell.get() {
-            // It may have gone already.
-            let _ = unix::send_fds(fd, welcome.as_bytes(), &[], Wait::DontWait);
+            refuse(fd, errno);
         }
     }
 
@@ -266,7 +259,25 @@ impl Greeting {
     }
 }
 
+fn refuse(doorbell: BorrowedFd<'_>, errno: i32) {
+    let welcome = Welcome {
+        magic: hello::MAGIC,
+        version: hello::VERSION,
+        errno,
+        ..Welcome::default()
+    };
+    // It may have gone already.
+    let _ = unix::send_fds(doorbell, welcome.as_bytes(), &[], Wait::DontWait);
+}
+
 impl Prepared {
+    /// Tells the client why there is no session after all.
+    pub fn refuse(&self, errno: i32) {
+        if let Some(fd) = self.end.doorbell() {
+            refuse(fd, errno);
+        }
+    }
+
     /// Tells the client.
     ///
     /// # Errors

@@ -571,6 +571,12 @@ impl ServerEnd {
         self.peer.is_some()
     }
 
+    /// Where it marks what it has.
+    #[must_use]
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
     /// What has been received and not replied to.
     #[inline]
     #[must_use]
