@@ -232,7 +232,10 @@ impl Qnet {
         if !self.drain_backlog(now, number) {
             self.congest(number);
         }
-        self.ask_lans(number, None);
+        if self.links.len() > 1 {
+            // Where else is it? Another link may be needed soon.
+            self.ask_lans(number, None);
+        }
     }
 
     fn peer_down(&mut self, now: Instant, peer: PeerId, reason: DownReason) {
