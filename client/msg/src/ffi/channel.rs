@@ -72,6 +72,12 @@ impl From<ClientInfo> for RawClientInfo {
     }
 }
 
+// As tests/c/names.c finds them in C.
+const _: () = {
+    assert!(size_of::<ServerInfo>() == 16);
+    assert!(size_of::<RawClientInfo>() == 76);
+};
+
 call!(ChannelCreate, ChannelCreate_r, (flags: c_uint) -> c_int {
     handle::channel_create(flags)
 });

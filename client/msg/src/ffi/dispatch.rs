@@ -46,6 +46,9 @@ pub(crate) struct Context {
     pub(super) iov: [iovec; IOV_MAX],
 }
 
+// As tests/c/names.c finds it in C.
+const _: () = assert!(size_of::<Context>() == 1144);
+
 /// A context with the memory that its message is in, aligned for any structure.
 #[repr(C)]
 struct Allocated {

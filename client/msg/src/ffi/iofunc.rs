@@ -67,6 +67,13 @@ pub(crate) struct Ocb {
     offset: i64,
 }
 
+// As tests/c/names.c finds them in C.
+const _: () = {
+    assert!(size_of::<Attr>() == 88);
+    assert!(size_of::<Ocb>() == 24);
+    assert!(size_of::<IoFuncs>() == 80);
+};
+
 impl Attr {
     fn attributes(&self) -> Attributes {
         Attributes {

@@ -76,6 +76,12 @@ impl From<MsgInfo> for RawMsgInfo {
     }
 }
 
+// As tests/c/names.c finds them in C.
+const _: () = {
+    assert!(size_of::<RawPulse>() == 24);
+    assert!(size_of::<RawMsgInfo>() == 64);
+};
+
 call!(MsgReceive, MsgReceive_r,
 (chid: c_int, msg: *mut c_void, len: size_t, info: *mut RawMsgInfo) -> c_int {
     // SAFETY: C's promise.

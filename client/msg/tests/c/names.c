@@ -1,8 +1,20 @@
-/* Names, and node descriptors where there is no Qnet. Also the headers' macros, which must suit C++ and old C. */
+/* Names, and node descriptors where there is no Qnet. Also what structures measure, which the library relies on. */
 #include <sys/netmgr.h>
 #include <sys/wait.h>
 
+#include <sys/iofunc.h>
+
 #include "test.h"
+
+_Static_assert(sizeof(struct _pulse) == 24, "_pulse");
+_Static_assert(sizeof(struct _msg_info) == 64, "_msg_info");
+_Static_assert(sizeof(struct _server_info) == 16, "_server_info");
+_Static_assert(sizeof(struct _client_info) == 76, "_client_info");
+_Static_assert(sizeof(resmgr_context_t) == 1144, "resmgr_context_t");
+_Static_assert(sizeof(iofunc_attr_t) == 88, "iofunc_attr_t");
+_Static_assert(sizeof(iofunc_ocb_t) == 24, "iofunc_ocb_t");
+_Static_assert(sizeof(resmgr_io_funcs_t) == 80, "resmgr_io_funcs_t");
+_Static_assert(offsetof(struct _io_connect, path) == 40 && sizeof(struct _io_stat_reply) == 64, "sys/iomsg.h");
 
 int main(void) {
     name_attach_t *attach, *second;
