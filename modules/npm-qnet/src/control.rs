@@ -1,13 +1,14 @@
 //! Control calls in JSON: what `io-netctl qnet` shows.
 //!
-//! - `{"cmd":"nodes"}` gives `{"nodes":[{"nd","name","state","links"},...]}`;
+//! - `{"cmd":"nodes"}` gives `{"nodes":[{"nd","name","state","links","rtt_us"},...]}`;
 //! - `{"cmd":"links"}` gives `{"links":[{"name","address","mtu","sent","received"},...]}`;
 //! - `{"cmd":"connections"}` gives `{"connections":[{"side","node","pid","chid","client","waiting"},...],"total"}`.
 
 use crate::node::Node;
 use io_net_ddk::Failure;
 use io_net_ddk::errno::EINVAL;
-use io_net_qnet::{Nd, Qnet};
+use io_net_qnet::transport::{LinkId, PathInfo};
+use io_net_qnet::{Nd, NodeInfo, Qnet};
 use serde_json::{Value, json};
 
 /// Connections that are listed, at most; an answer has room for so many.
@@ -41,22 +42,43 @@ fn nodes(node: &Node) -> Value {
         "links": names.join(" "),
     });
     let others = node.qnet.nodes().into_iter().map(|info| {
-        let over = node.links.iter().filter(|(id, _)| {
-            let mut paths = info.paths.iter();
-            paths.any(|(link, _)| link == id)
-        });
-        let names: Vec<&str> = over.map(|(_, link)| &*link.name).collect();
+        let paths = paths(node, &info);
         json!({
             "nd": info.nd.0,
             "name": info.name.to_string(),
             "state": if info.up { "up" } else { "down" },
-            "links": names.join(" "),
+            "links": column(paths.iter().map(|(name, _)| name.clone())),
+            "rtt_us": column(paths.iter().map(|(_, rtt_us)| rtt_us.clone())),
         })
     });
     let nodes: Vec<Value> = std::iter::once(own)
         .chain(others.take(LISTED_MAX))
         .collect();
     json!({ "nodes": nodes })
+}
+
+/// The links over which a node is reached or was found, and the round-trip times over them.
+fn paths(node: &Node, info: &NodeInfo) -> Vec<(String, String)> {
+    let name_of = |id: LinkId| {
+        let mut links = node.links.iter().filter(|(at, _)| *at == id);
+        links
+            .next()
+            .map_or_else(|| "?".into(), |(_, link)| link.name.clone())
+    };
+    let Some(peer) = info.peer else {
+        let found = info.paths.iter();
+        return found.map(|(id, _)| (name_of(*id), "-".into())).collect();
+    };
+    let shown = |path: PathInfo| match path.is_up {
+        true => (name_of(path.link), path.rtt.as_micros().to_string()),
+        false => (format!("{}(down)", name_of(path.link)), "-".into()),
+    };
+    let paths = node.qnet.transport().paths(peer);
+    paths.into_iter().map(shown).collect()
+}
+
+fn column(words: impl Iterator<Item = String>) -> String {
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn links(node: &Node) -> Value {

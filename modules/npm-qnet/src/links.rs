@@ -16,6 +16,9 @@ const LINKS_MAX: usize = 16;
 const MTU_MIN: u32 = 256;
 const MTU_MAX: u32 = 65_536;
 
+/// The packet pool is dry.
+struct NoBuffer;
+
 /// An interface that Qnet speaks on.
 pub(crate) struct Link {
     pub(crate) name: String,
@@ -125,33 +128,58 @@ impl Links {
 
     /// Sends all frames that Qnet has ready. Returns false where packet buffers ran out before the end.
     pub(crate) fn send(&mut self, now: Instant, qnet: &mut Qnet, stats: &Stats, cx: &Cx) -> bool {
+        let Some(mut transmit) = qnet.poll_transmit(now) else {
+            return true;
+        };
         let mut down = BurstBuf::new();
-        while let Some(transmit) = qnet.poll_transmit(now) {
-            let mut packet = alloc_one(transmit.len as u32);
-            let room = packet.as_mut().and_then(|p| p.append(transmit.len));
-            let Some(room) = room else {
-                stats.tx_no_buffer.add(1);
-                cx.tx_down(down.take());
-                return false;
-            };
-            // What is not needed any more is not written.
-            let written = qnet.emit(now, room);
-            let (Some(mut packet), Some(len)) = (packet, written) else {
-                continue;
-            };
-            packet.truncate(len);
-            if !self.address(&mut packet, &transmit) {
-                stats.drop_no_link.add(1);
-                continue;
+        loop {
+            match self.frame(now, &transmit, qnet, stats) {
+                Err(NoBuffer) => {
+                    cx.tx_down(down.take());
+                    return false;
+                }
+                Ok(None) => {}
+                Ok(Some(packet)) => {
+                    if down.is_full() {
+                        cx.tx_down(down.take());
+                    }
+                    // There is room: a full burst has just left.
+                    let _ = down.push(packet);
+                }
             }
-            if down.is_full() {
-                cx.tx_down(down.take());
-            }
-            // There is room: a full burst has just left.
-            let _ = down.push(packet);
+            let Some(next) = qnet.poll_transmit(now) else {
+                break;
+            };
+            transmit = next;
         }
         cx.tx_down(down.take());
         true
+    }
+
+    /// Makes the next frame. `None` where there is no need of it any more, or its link has gone.
+    #[inline]
+    fn frame(
+        &mut self,
+        now: Instant,
+        transmit: &Transmit,
+        qnet: &mut Qnet,
+        stats: &Stats,
+    ) -> Result<Option<Packet>, NoBuffer> {
+        let mut packet = alloc_one(transmit.len as u32);
+        let room = packet.as_mut().and_then(|p| p.append(transmit.len));
+        let Some(room) = room else {
+            stats.tx_no_buffer.add(1);
+            return Err(NoBuffer);
+        };
+        let (Some(len), Some(mut packet)) = (qnet.emit(now, room), packet) else {
+            return Ok(None);
+        };
+        packet.truncate(len);
+        if !self.address(&mut packet, transmit) {
+            stats.drop_no_link.add(1);
+            return Ok(None);
+        }
+        Ok(Some(packet))
     }
 
     /// Says in the descriptor where a packet goes.

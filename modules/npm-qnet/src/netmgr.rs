@@ -29,8 +29,11 @@ const PENDING_MAX: usize = 4096;
 /// `ND2S_NAME_SHOW` and `ND2S_DOMAIN_SHOW`: a name that another node understands.
 const FULL_NAME: u32 = 0x10 | 0x40;
 
+/// Nodes that are asked for a global name, at most.
+const SEARCHED_MAX: usize = 256;
+
 /// Who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Asker {
     /// A program of this node, by its message's number.
     Local(u64),
@@ -54,6 +57,8 @@ pub(crate) struct Netmgr {
     /// Names that are being looked up, and how much of the text they were.
     lookups: HashMap<Query, (Asker, u32)>,
     forwarded: HashMap<ClientSend, Forwarded>,
+    /// Global names that are looked for on all nodes, and how many of those have not answered.
+    searches: HashMap<Asker, usize>,
     /// Our connections to other nodes' network managers.
     conns: HashMap<Nd, ClientConn>,
     /// Answers to be handed out.
@@ -66,6 +71,7 @@ impl Netmgr {
             names: run_dir.join(DIRECTORY),
             lookups: HashMap::new(),
             forwarded: HashMap::new(),
+            searches: HashMap::new(),
             conns: HashMap::new(),
             finished: Vec::new(),
         }
@@ -117,7 +123,12 @@ impl Netmgr {
                 let question = Question::new(subtype::STRTOND, 0, 0);
                 self.forward(now, asker, nd, question, &name, qnet)
             }
-            subtype::RESOLVE if nd.is_local() => self.resolve_here(text).map(Some),
+            subtype::RESOLVE if nd.is_local() => match self.resolve_here(text) {
+                Err(Errno::ENOENT) if text.starts_with("global/") => {
+                    self.search(now, asker, text, qnet)
+                }
+                resolved => resolved.map(Some),
+            },
             subtype::RESOLVE => {
                 let question = Question::new(subtype::RESOLVE, 0, 0);
                 self.forward(now, asker, nd, question, text, qnet)
@@ -142,6 +153,29 @@ impl Netmgr {
             chid: entry.chid,
         };
         Ok(answer.as_bytes().to_vec())
+    }
+
+    /// Asks all nodes that are known for a global name. The first that has it is the answer.
+    fn search(
+        &mut self,
+        now: Instant,
+        asker: Asker,
+        text: &str,
+        qnet: &mut Qnet,
+    ) -> Result<Option<Vec<u8>>, Errno> {
+        let mut asked = 0;
+        for node in qnet.nodes().into_iter().take(SEARCHED_MAX) {
+            let question = Question::new(subtype::RESOLVE, 0, 0);
+            let sent = self.forward(now, asker, node.nd, question, text, qnet);
+            asked += usize::from(sent.is_ok());
+        }
+        match asked {
+            0 => Err(Errno::ENOENT),
+            _ => {
+                self.searches.insert(asker, asked);
+                Ok(None)
+            }
+        }
     }
 
     /// Asks the network manager of another node.
@@ -226,7 +260,28 @@ impl Netmgr {
             (Ok(_), _) => Err(Errno::EPROTO),
             (Err(errno), _) => Err(errno),
         };
-        self.finished.push((forwarded.asker, outcome));
+        match (self.searches.get_mut(&forwarded.asker), &outcome) {
+            (Some(left), Err(_)) if *left > 1 => *left -= 1,
+            (searched, _) => {
+                let was_searched = searched.is_some();
+                self.finish(forwarded.asker, outcome, was_searched);
+            }
+        }
+    }
+
+    /// Ends a question, and with it what others were asked for it.
+    fn finish(&mut self, asker: Asker, outcome: Outcome, was_searched: bool) {
+        if was_searched {
+            self.searches.remove(&asker);
+            // The others' answers are not waited for.
+            self.forwarded
+                .retain(|_, forwarded| forwarded.asker != asker);
+        }
+        let nowhere = outcome.map_err(|errno| match was_searched {
+            true => Errno::ENOENT,
+            false => errno,
+        });
+        self.finished.push((asker, nowhere));
     }
 
     /// A connection is dead. Returns whether it was ours.
@@ -240,6 +295,7 @@ impl Netmgr {
     pub(crate) fn forget(&mut self, now: Instant, gone: Asker, qnet: &mut Qnet) -> bool {
         let before = self.lookups.len() + self.forwarded.len();
         self.lookups.retain(|_, (asker, _)| *asker != gone);
+        self.searches.remove(&gone);
         self.forwarded.retain(|&send, forwarded| {
             let keep = forwarded.asker != gone;
             if !keep {

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) known: PathBuf,
     /// Who remote users are here.
     pub(crate) users: UserMap,
+    /// Whether frames carry a checksum of their own, where they are not enciphered.
+    pub(crate) crc: bool,
     pub(crate) times: Times,
 }
 
@@ -111,6 +113,7 @@ impl Settings {
             key: own_file("key", "key")?,
             known: own_file("known", "known")?,
             users: users(options)?,
+            crc: one_of(options, "do_crc", &[("1", true), ("0", false)])?,
             times: Times::parse(options)?,
             host,
             domain,
@@ -146,6 +149,7 @@ impl Settings {
             },
             seed,
             security,
+            crc: self.crc,
             connect_timeout: self
                 .times
                 .connect
@@ -349,7 +353,7 @@ mod tests {
         let settings = parse(
             "host=lab2,domain=,prefix=/p,bind=en0,bind=ip,resolve=file:/etc/nodes,resolve=etcd:10.0.0.1:2379,\
              security=none,trust=listed,key=/k,known=/n,mapany=1000:100,maproot=same,auto_add=150,\
-             conn_est_timeout=2,tx_retries=9",
+             conn_est_timeout=2,tx_retries=9,do_crc=0",
         )
         .unwrap();
         assert_eq!((&*settings.host, &*settings.domain), ("lab2", ""));
@@ -370,6 +374,7 @@ mod tests {
         assert_eq!(config.announce, Duration::from_secs(30));
         assert_eq!(config.transport.connect_timeout, 2 * TICK);
         assert_eq!(config.transport.path_probes, 9);
+        assert!(!config.transport.crc);
         assert_eq!(config.transport.node.name, "lab2");
         assert_eq!(config.resolvers.len(), 2);
     }
@@ -398,6 +403,7 @@ mod tests {
             "mapany=1000:x",
             "auto_add=99999999999",
             "tx_retries=0",
+            "do_crc=2",
         ] {
             assert_eq!(parse(text).unwrap_err().errno, EINVAL, "{text}");
         }

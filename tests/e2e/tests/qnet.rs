@@ -78,6 +78,42 @@ fn nodes_have_names_and_numbers() {
 }
 
 #[test]
+fn names_are_found_on_other_nodes() {
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let open = |node: &Node<'_>, what: &str| {
+            let line = format!("open {what} echo 100 3");
+            lab.output(&mut node.peer(&line))
+        };
+        let near = east.serve("local counter/1")?;
+        let far = "/net/east/dev/name/local/counter/1";
+        expect(&open(&west, &format!("local {far}"))?, "echoed 3")?;
+        expect(&open(&east, "local counter/1")?, "echoed 3")?;
+        // A global name is found wherever it is, by those who know that node.
+        let wide = east.serve("global weather")?;
+        expect(&open(&west, "global weather")?, "echoed 3")?;
+        expect(
+            &open(&west, "global /net/east/dev/name/global/weather")?,
+            "echoed 3",
+        )?;
+        drop((near, wide));
+        for gone in [
+            format!("local {far}"),
+            "global weather".into(),
+            "local /net/east/dev/name/local/../../x".into(),
+            "local /net/nowhere/dev/name/local/x".into(),
+        ] {
+            if let Ok(printed) = open(&west, &gone) {
+                return Err(format!("{gone} is there: {printed}"));
+            }
+        }
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
 fn a_server_sees_who_the_client_is_here() {
     lab(&[Need::Stage, Need::Root], |lab| {
         let nets = two(lab)?;

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `{"cmd":"nodes"}` | `{"nodes":[{"nd","name","state","links"}]}` |
+//! | `{"cmd":"nodes"}` | `{"nodes":[{"nd","name","state","links","rtt_us"}]}` |
 //! | `{"cmd":"links"}` | `{"links":[{"name","address","mtu","sent","received"}]}` |
 //! | `{"cmd":"connections"}` | `{"connections":[{"side","node","pid","chid","client","waiting"}],"total"}` |
 
@@ -17,6 +17,7 @@ const NODES: Show = Show::Rows(
         ("NAME", "name"),
         ("STATE", "state"),
         ("LINKS", "links"),
+        ("RTT-US", "rtt_us"),
     ],
 );
 
@@ -77,13 +78,13 @@ mod tests {
         assert_eq!((nodes.to, &nodes.body), ("qnet", &json!({"cmd": "nodes"})));
         let answer = json!({"nodes": [
             {"nd": 0, "name": "lab1", "state": "here", "links": "en0"},
-            {"nd": 7, "name": "lab2.net", "state": "up", "links": "en0 en1"},
+            {"nd": 7, "name": "lab2.net", "state": "up", "links": "en0 en1", "rtt_us": "42 50"},
         ]});
         assert_eq!(
             stack::show(&answer, &nodes.show),
-            "ND  NAME      STATE  LINKS\n\
-             0   lab1      here   en0\n\
-             7   lab2.net  up     en0 en1\n"
+            "ND  NAME      STATE  LINKS    RTT-US\n\
+             0   lab1      here   en0      -\n\
+             7   lab2.net  up     en0 en1  42 50\n"
         );
         let links = call("io-netctl qnet links");
         assert_eq!(links.body, json!({"cmd": "links"}));

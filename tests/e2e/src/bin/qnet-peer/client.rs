@@ -2,10 +2,10 @@
 
 use crate::{ask, checksum, pattern};
 use io_net_msg::channel::Incoming;
-use io_net_msg::{Channel, Connection, Error, netmgr, timeout};
+use io_net_msg::{Channel, Connection, Error, name, netmgr, timeout};
 use std::time::{Duration, Instant};
 
-/// Does what a command line asks for, and prints what came of it.
+/// Does with a channel what a command line asks for, and prints what came of it.
 pub(crate) fn call(
     node: &str,
     pid: &str,
@@ -13,29 +13,41 @@ pub(crate) fn call(
     what: &str,
     numbers: &[&str],
 ) -> Result<(), String> {
-    let parse = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
+    let (nd, pid, chid) = (find(node)?, parse(pid)? as i32, parse(chid)? as i32);
+    let server = Connection::attach(nd, pid, chid, 0, 0).map_err(|e| format!("attach: {e}"))?;
+    ask(&server, what, numbers)
+}
+
+/// The same with the channel of that name.
+pub(crate) fn open(path: &str, global: bool, what: &str, numbers: &[&str]) -> Result<(), String> {
+    let server = name::open(path, global).map_err(|e| format!("open {path}: {e}"))?;
+    ask(&server, what, numbers)
+}
+
+fn parse(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+fn ask(server: &Connection, what: &str, numbers: &[&str]) -> Result<(), String> {
     let numbers = numbers
         .iter()
         .map(|n| parse(n))
         .collect::<Result<Vec<u64>, _>>()?;
     let number = |at: usize| numbers.get(at).copied().unwrap_or(0);
-    let nd = find(node)?;
-    let (pid, chid) = (parse(pid)? as i32, parse(chid)? as i32);
-    let server = Connection::attach(nd, pid, chid, 0, 0).map_err(|e| format!("attach: {e}"))?;
     match what {
-        "echo" => echo(&server, number(0) as usize, number(1).max(1)),
-        "who" => say(text_of(&server, &[ask::WHO])?),
-        "sum" => sum(&server, number(0) as usize),
-        "get" => get(&server, number(0) as usize),
-        "fail" => say(outcome(&server, &[ask::FAIL])),
-        "hold" => hold(&server, number(0)),
-        "die" => say(outcome(&server, &[ask::DIE])),
+        "echo" => echo(server, number(0) as usize, number(1).max(1)),
+        "who" => say(text_of(server, &[ask::WHO])?),
+        "sum" => sum(server, number(0) as usize),
+        "get" => get(server, number(0) as usize),
+        "fail" => say(outcome(server, &[ask::FAIL])),
+        "hold" => hold(server, number(0)),
+        "die" => say(outcome(server, &[ask::DIE])),
         "pulse" => {
             let pulsed = server.pulse(-1, number(0) as i8, number(1));
             say(pulsed.map_or_else(|e| format!("error {}", e.errno()), |()| "sent".into()))
         }
-        "event" => event(&server),
-        "count" => count(&server, number(0)),
+        "event" => event(server),
+        "count" => count(server, number(0)),
         _ => Err(format!("{what} is nothing that can be asked for")),
     }
 }

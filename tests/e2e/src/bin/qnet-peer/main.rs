@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! qnet-peer serve [plain]                     prints "serving PID CHID", then each pulse
+//! qnet-peer serve (local|global) NAME         the same under a name
 //! qnet-peer call NODE PID CHID WHAT [NUMBER]...
+//! qnet-peer open (local|global) PATH WHAT [NUMBER]...
 //! qnet-peer node NAME                         prints the node's descriptor and its name
 //! ```
 #![forbid(unsafe_code)]
@@ -11,6 +13,8 @@
 mod client;
 mod server;
 
+use io_net_msg::flags::CHF_UNBLOCK;
+use io_net_msg::name::Scope;
 use std::process::ExitCode;
 
 /// What a message asks the server for: its first byte.
@@ -51,15 +55,18 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["serve"] => server::serve(io_net_msg::flags::CHF_UNBLOCK),
-        ["serve", "plain"] => server::serve(0),
+        ["serve"] => server::serve(CHF_UNBLOCK, None),
+        ["serve", "plain"] => server::serve(0, None),
+        ["serve", "local", name] => server::serve(CHF_UNBLOCK, Some((name, Scope::Local))),
+        ["serve", "global", name] => server::serve(CHF_UNBLOCK, Some((name, Scope::Global))),
         ["call", node, pid, chid, what, ref numbers @ ..] => {
             client::call(node, pid, chid, what, numbers)
         }
+        ["open", scope, path, what, ref numbers @ ..] => {
+            client::open(path, scope == "global", what, numbers)
+        }
         ["node", name] => client::name_node(name),
-        _ => Err(
-            "usage: qnet-peer serve [plain] | call NODE PID CHID WHAT [N]... | node NAME".into(),
-        ),
+        _ => Err("what to do is said at the head of this program's source".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

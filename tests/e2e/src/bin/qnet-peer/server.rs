@@ -2,6 +2,7 @@
 
 use crate::{ask, checksum, pattern};
 use io_net_msg::channel::Incoming;
+use io_net_msg::name::{Attached, Scope};
 use io_net_msg::{Channel, Error, Event, Pulse, Received, flags, handle, pulse};
 use std::collections::HashSet;
 
@@ -16,10 +17,12 @@ struct State {
     counted: HashSet<u64>,
 }
 
-/// Serves until it is killed.
-pub(crate) fn serve(channel_flags: u32) -> Result<(), String> {
+/// Serves until it is killed; where a name is given, under that.
+pub(crate) fn serve(channel_flags: u32, name: Option<(&str, Scope)>) -> Result<(), String> {
     let wanted = channel_flags | flags::CHF_DISCONNECT;
     let channel = Channel::create(wanted).map_err(|e| format!("no channel: {e}"))?;
+    let named = name.map(|(name, scope)| Attached::new(name, scope, channel.chid()));
+    let _named = named.transpose().map_err(|e| format!("no name: {e}"))?;
     println!("serving {} {}", std::process::id(), channel.chid());
     let mut state = State::default();
     let mut buf = vec![0; PIECE];
