@@ -52,6 +52,11 @@ const RULES: &[Rule] = &[
         may: &["client/", "lib/ring", "lib/os", "lib/rendezvous"],
     },
     Rule {
+        of: "utils/io-net-node",
+        // It serves files as other users, out of directories that no path may leave.
+        may: &["client/", "lib/os"],
+    },
+    Rule {
         of: "utils/",
         may: &["client/"],
     },
