@@ -241,6 +241,11 @@ long MsgSendvsnc_r(int coid, const iov_t *siov, size_t sparts, void *rmsg, size_
 long MsgSendvnc(int coid, const iov_t *siov, size_t sparts, const iov_t *riov, size_t rparts);
 long MsgSendvnc_r(int coid, const iov_t *siov, size_t sparts, const iov_t *riov, size_t rparts);
 
+/* With which priority this thread's messages wait to be received: 1 to 255, 10 unless it was set or the thread is a realtime
+ * one. A thread that receives takes on its sender's. `pid` is 0; -1 with EINVAL. setprio returns the priority before. */
+int getprio(pid_t pid);
+int setprio(pid_t pid, int prio);
+
 int MsgSendPulse(int coid, int priority, int code, int value);
 int MsgSendPulse_r(int coid, int priority, int code, int value);
 int MsgSendPulsePtr(int coid, int priority, int code, void *value);

@@ -4,11 +4,11 @@
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{IoSlice, IoSliceMut};
 
-use libc::{iovec, size_t};
+use libc::{iovec, pid_t, size_t};
 
-use super::convert::{bytes, bytes_mut, parts, parts_mut};
+use super::convert::{bytes, bytes_mut, number, parts, parts_mut};
 use crate::error::{Error, Result};
-use crate::handle;
+use crate::{handle, priority};
 
 fn send(coid: c_int, message: &[IoSlice<'_>], reply: &mut [IoSliceMut<'_>]) -> Result<c_long> {
     handle::msg_send(coid, message, reply).map(|reply| reply.status)
@@ -71,4 +71,28 @@ call!(MsgSendPulsePtr, MsgSendPulsePtr_r,
 fn pulse(coid: c_int, priority: c_int, code: c_int, value: u64) -> Result<()> {
     let code = i8::try_from(code).map_err(|_| Error::INVALID)?;
     handle::msg_send_pulse(coid, priority, code, value)
+}
+
+/// The calling thread's priority; `pid` is 0, or EINVAL.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn getprio(pid: pid_t) -> c_int {
+    number(own(pid).map(|()| priority::get().into()))
+}
+
+/// Sets the calling thread's priority, 1 to 255; the one before.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn setprio(pid: pid_t, prio: c_int) -> c_int {
+    number(own(pid).and_then(|()| {
+        let level = u8::try_from(prio).map_err(|_| Error::INVALID)?;
+        let before = priority::get();
+        if level == 0 {
+            return Err(Error::INVALID);
+        }
+        priority::set(level);
+        Ok(before.into())
+    }))
+}
+
+fn own(pid: pid_t) -> Result<()> {
+    (pid == 0).then_some(()).ok_or(Error::INVALID)
 }

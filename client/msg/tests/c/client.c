@@ -97,6 +97,12 @@ static void infos(void) {
     CHECK((server.nd != ND_LOCAL_NODE) == remote && server.pid > 0 && server.pid != getpid() && server.chid == info.chid);
     CHECK(ConnectServerInfo_r(getpid(), coid, NULL) == coid);
     FAILS(ConnectServerInfo(0, 0x7fffffff, &server), EINVAL);
+    CHECK(info.priority == getprio(0));
+    CHECK(setprio(0, 33) == info.priority && getprio(0) == 33);
+    CHECK(MsgSendsv(coid, &head, sizeof head, ri, 2) == EOK && info.priority == 33);
+    CHECK(setprio(0, 10) == 33);
+    FAILS(setprio(0, 0), EINVAL);
+    FAILS(setprio(1, 10), EINVAL);
     head.type = CLIENT;
     CHECK(MsgSend(coid, &head, sizeof head, &client, sizeof client) == EOK);
     CHECK(client.pid == getpid() && (client.nd != ND_LOCAL_NODE) == remote);
