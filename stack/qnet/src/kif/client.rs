@@ -706,7 +706,7 @@ fn fit(data: &mut Payload, offset: u32, room: u32) {
 
 /// The message with zeros behind it where it is so short that Wireshark, which takes every message for
 /// an I/O message of QNX, would read beyond its end.
-fn padded(mut data: Payload) -> Payload {
+pub(super) fn padded(mut data: Payload) -> Payload {
     const IO_TYPES: core::ops::Range<u16> = 0x100..0x120;
     const IO_MIN: usize = 112;
     let bytes = data.as_slice();

@@ -233,3 +233,6 @@ fn transfer(status: i32, handle: i32, offset: u32, data: &Payload) -> Transfer {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod dissector_tests;
