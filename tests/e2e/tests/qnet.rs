@@ -186,3 +186,62 @@ fn nodes_reach_each_other_over_ip() {
         east.ion.stop().map(drop)
     });
 }
+
+#[test]
+fn sixteen_nodes_on_one_lan() {
+    const NODES: usize = 16;
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let net = lab.namespace()?;
+        net.ip("link add br0 type bridge")?;
+        net.ip("link set br0 up")?;
+        let start = |n: usize| -> Outcome<Node<'_>> {
+            let tap = format!("-d tap name=tap{n},up");
+            let node = Node::start(lab, &net, &format!("node{n}"), &tap, "")?;
+            net.ip(&format!("link set tap{n} master br0"))?;
+            Ok(node)
+        };
+        let all: Vec<_> = (0..NODES).map(start).collect::<Outcome<_>>()?;
+        let servers: Vec<_> = all
+            .iter()
+            .map(|node| node.serve(""))
+            .collect::<Outcome<_>>()?;
+        // Each calls all others at once.
+        for (n, node) in all.iter().enumerate() {
+            let others = (0..NODES).filter(|other| *other != n);
+            let mut calls: Vec<_> = others
+                .map(|other| node.start_call(&format!("node{other}"), &servers[other], "count 50"))
+                .collect::<Outcome<_>>()?;
+            for call in &mut calls {
+                expect(&call.finish(LIMIT)?, "counted 50 failed 0")?;
+            }
+        }
+        let nodes = all[0].ion.ctl("qnet nodes")?;
+        if nodes.matches(" up ").count() != NODES - 1 {
+            return Err(format!("not all nodes are up: {nodes}"));
+        }
+        drop(servers);
+        for node in all {
+            node.ion.stop()?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn many_clients_call_one_server_at_once() {
+    lab(&[Need::Stage], |lab| {
+        let nets = two(lab)?;
+        let (west, east) = pair(lab, &nets, 1, "")?;
+        let server = east.serve("")?;
+        let start = |_| west.start_call("east", &server, "count 100");
+        let mut calls: Vec<_> = (0..40).map(start).collect::<Outcome<_>>()?;
+        for call in &mut calls {
+            expect(&call.finish(LIMIT)?, "counted 100 failed 0")?;
+        }
+        // More threads than there are places for messages between two processes.
+        expect(&west.call("east", &server, "crowd 100 20")?, "crowded 2000")?;
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}

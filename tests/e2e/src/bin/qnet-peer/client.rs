@@ -48,6 +48,7 @@ fn ask(server: &Connection, what: &str, numbers: &[&str]) -> Result<(), String> 
         }
         "event" => event(server),
         "count" => count(server, number(0)),
+        "crowd" => crowd(server, number(0), number(1)),
         _ => Err(format!("{what} is nothing that can be asked for")),
     }
 }
@@ -182,4 +183,32 @@ fn count(server: &Connection, times: u64) -> Result<(), String> {
         "counted {done} failed {failed} in {:?}",
         start.elapsed()
     ))
+}
+
+/// Many threads send over one connection at once; each gets its own answers, or is told that there
+/// is no room for so many and sends again.
+fn crowd(server: &Connection, threads: u64, times: u64) -> Result<(), String> {
+    let one = |thread: u64| -> Result<u64, String> {
+        let sent = numbered(ask::ECHO, thread);
+        let mut done = 0;
+        while done < times {
+            let mut back = [0; 9];
+            match server.send(&sent, &mut back) {
+                Ok(_) if back[..] == sent => done += 1,
+                Ok(_) => return Err("another thread's answer came".into()),
+                Err(Error::AGAIN) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) => return Err(sending(error)),
+            }
+        }
+        Ok(done)
+    };
+    let done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|n| scope.spawn(move || one(n))).collect();
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(_) => Err("a thread panicked".into()),
+        });
+        joined.sum::<Result<u64, String>>()
+    })?;
+    say(format!("crowded {done}"))
 }
