@@ -312,11 +312,16 @@ static void death(int chid) {
     const struct request head = request(ECHO, 0);
     struct _pulse pulse;
     pthread_t thread;
+    int threads;
 
+    CHECK((threads = ChannelCreate(_NTO_CHF_THREAD_DEATH)) > 0);
     CHECK(pthread_create(&thread, NULL, die, NULL) == 0);
     CHECK(MsgReceivePulse(chid, &pulse, sizeof pulse, NULL) == 0);
     CHECK(pulse.code == _PULSE_CODE_COIDDEATH && pulse.value.sival_int == coid);
     CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(MsgReceivePulse(threads, &pulse, sizeof pulse, NULL) == 0);
+    CHECK(pulse.code == _PULSE_CODE_THREADDEATH && pulse.value.sival_int > 0);
+    CHECK(ChannelDestroy(threads) == 0);
     FAILS(MsgSend(coid, &head, sizeof head, NULL, 0), ESRCH);
     FAILS(name_open(name, 0), ENOENT);
     CHECK(name_close(coid) == 0);
