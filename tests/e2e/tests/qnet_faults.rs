@@ -256,3 +256,76 @@ fn forged_and_repeated_frames_disturb_nobody() {
         Ok(())
     });
 }
+
+/// Two nodes on two LANs, as the bridges `br0` and `br1`.
+fn on_two_lans<'a>(lab: &'a Lab, net: &'a Namespace) -> Outcome<(Node<'a>, Node<'a>)> {
+    for n in 0..2 {
+        net.ip(&format!("link add br{n} type bridge"))?;
+        net.ip(&format!("link set br{n} up"))?;
+    }
+    let start = |name: &str, taps: [usize; 2]| -> Outcome<Node<'a>> {
+        let drivers = taps.map(|tap| format!("-d tap name=tap{tap},up")).join(" ");
+        let node = Node::start(lab, net, name, &drivers, "")?;
+        for (bridge, tap) in taps.into_iter().enumerate() {
+            net.ip(&format!("link set tap{tap} master br{bridge}"))?;
+        }
+        Ok(node)
+    };
+    Ok((start("west", [0, 1])?, start("east", [2, 3])?))
+}
+
+#[test]
+fn a_link_that_is_cut_without_a_word_loses_nothing() {
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let net = lab.namespace()?;
+        let (west, east) = on_two_lans(lab, &net)?;
+        let server = east.serve("")?;
+        for (way, cut) in [
+            ("east~preferred:en0", 0),
+            ("east~preferred:en1", 1),
+            ("east~loadbalance", 0),
+        ] {
+            expect(&west.call(way, &server, "echo 64 100")?, "echoed")?;
+            let mut counting = west.start_call(way, &server, "steady 400")?;
+            counting.wait_printed("begun", LIMIT)?;
+            net.ip(&format!("link set br{cut} down"))?;
+            let printed = counting.finish(LIMIT)?;
+            expect(&printed, "counted 400 failed 0")?;
+            net.ip(&format!("link set br{cut} up"))?;
+            // It is used again before it is the other link's turn.
+            holds_within(LIMIT, "the link to be up again", || {
+                let nodes = west.ion.ctl("qnet nodes").unwrap_or_default();
+                nodes.contains("east.lan") && !nodes.contains("(down)")
+            })?;
+        }
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}
+
+#[test]
+fn an_exclusive_connection_never_takes_another_link() {
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let net = lab.namespace()?;
+        let (west, east) = on_two_lans(lab, &net)?;
+        let server = east.serve("")?;
+        let way = "east~exclusive:en1";
+        expect(&west.call(way, &server, "echo 64 100")?, "echoed")?;
+        net.ip("link set br1 down")?;
+        let printed = west.call(way, &server, "count 3")?;
+        expect(&printed, "counted 0 failed 3")?;
+        expect(
+            &west.call("east", &server, "count 3")?,
+            "counted 3 failed 0",
+        )?;
+        net.ip("link set br1 up")?;
+        holds_within(LIMIT, "the link to be used again", || {
+            let printed = west.call(way, &server, "count 3");
+            printed.is_ok_and(|printed| printed.contains("counted 3"))
+        })?;
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}

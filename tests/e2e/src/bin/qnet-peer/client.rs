@@ -47,7 +47,8 @@ fn ask(server: &Connection, what: &str, numbers: &[&str]) -> Result<(), String> 
             say(pulsed.map_or_else(|e| format!("error {}", e.errno()), |()| "sent".into()))
         }
         "event" => event(server),
-        "count" => count(server, number(0)),
+        "count" => count(server, number(0), Duration::ZERO),
+        "steady" => count(server, number(0), Duration::from_millis(1)),
         "crowd" => crowd(server, number(0), number(1)),
         _ => Err(format!("{what} is nothing that can be asked for")),
     }
@@ -166,22 +167,26 @@ fn event(server: &Connection) -> Result<(), String> {
     }
 }
 
-/// Sends messages with numbers that no other process uses. Each must be counted at most once, and
-/// exactly once where it succeeded.
-fn count(server: &Connection, times: u64) -> Result<(), String> {
-    let (mut done, mut failed) = (0, 0);
-    let start = Instant::now();
+/// Sends messages with numbers that no other process uses, with a pause after each. Each must be
+/// counted at most once, and exactly once where it succeeded.
+fn count(server: &Connection, times: u64, pause: Duration) -> Result<(), String> {
+    let (mut done, mut failed, mut longest) = (0, 0, Duration::ZERO);
     let first = u64::from(std::process::id()) << 32;
     for number in first..first + times {
+        if number == first + 20 {
+            println!("begun");
+        }
+        let start = Instant::now();
         match server.send(&numbered(ask::COUNT, number), &mut []) {
             Ok(reply) if reply.status == 1 => done += 1,
             Ok(_) => return Err(format!("message {number} came twice")),
             Err(_) => failed += 1,
         }
+        longest = longest.max(start.elapsed());
+        std::thread::sleep(pause);
     }
     say(format!(
-        "counted {done} failed {failed} in {:?}",
-        start.elapsed()
+        "counted {done} failed {failed}, the longest took {longest:?}"
     ))
 }
 
