@@ -257,7 +257,8 @@ impl Core {
         }
     }
 
-    /// Nothing is there: the descriptor stays silent until there is something; unless there is by now.
+    /// Nothing is there: the descriptor stays silent until there is something; unless there is by
+    /// now.
     fn arm_descriptor(&self, inbox: &mut Inbox) -> Option<Item> {
         let notifier = self.notifier.get()?;
         notifier.lower();

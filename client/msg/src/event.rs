@@ -1,5 +1,5 @@
-//! Events: how a client wants to be told about something later. The client fills one in and sends it
-//! in a message; the server delivers it, without waiting, when its time has come.
+//! Events: how a client wants to be told about something later. The client fills one in and sends
+//! it in a message; the server delivers it, without waiting, when its time has come.
 
 /// `sigevent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 /// Receiving threads keep their own priority.
 pub const CHF_FIXED_PRIORITY: u32 = 0x1;
-/// A client that waits for a reply is unblocked by the server only: see [`crate::pulse::CODE_UNBLOCK`].
+/// A client that waits for a reply is unblocked by the server only: see
+/// [`crate::pulse::CODE_UNBLOCK`].
 pub const CHF_UNBLOCK: u32 = 0x2;
 /// A pulse when a thread of this process ends.
 pub const CHF_THREAD_DEATH: u32 = 0x4;

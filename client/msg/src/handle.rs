@@ -95,8 +95,8 @@ pub fn connect_flags(coid: i32, mask: u32, bits: u32) -> Result<u32> {
     Ok(link.set_flags(mask, bits))
 }
 
-/// `ConnectServerInfo`: nd, pid, chid, scoid and coid of this process's connection `coid` or, when there is
-/// none, of the next one above it.
+/// `ConnectServerInfo`: nd, pid, chid, scoid and coid of this process's connection `coid` or, when
+/// there is none, of the next one above it.
 ///
 /// # Errors
 /// EINVAL when there is none.
@@ -223,7 +223,8 @@ pub fn msg_deliver_event(rcvid: i32, event: &Event) -> Result<()> {
 /// alive. With rcvid 0: to this process itself, its coid included.
 ///
 /// # Errors
-/// EINVAL for an event that cannot be, EBADF for a coid that is none, ESRCH when the client has gone, EREMOTE for a remote client.
+/// EINVAL for an event that cannot be, EBADF for a coid that is none, ESRCH when the client has
+/// gone, EREMOTE for a remote client.
 pub fn msg_verify_event(rcvid: i32, event: &Event) -> Result<()> {
     deliver::check(event)?;
     if rcvid != 0 {

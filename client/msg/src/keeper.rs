@@ -1,8 +1,8 @@
 //! The keeper: one thread of each process, asleep until a client comes, a peer ends, or an event is
 //! delivered.
 //!
-//! It takes a channel's lock for moments only and waits for nobody, so what it watches is looked after
-//! at once.
+//! It takes a channel's lock for moments only and waits for nobody, so what it watches is looked
+//! after at once.
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -135,7 +135,8 @@ impl Keeper {
         }
     }
 
-    /// No descriptor is left: the next caller gets the spare one, for as long as it takes to hang up.
+    /// No descriptor is left: the next caller gets the spare one, for as long as it takes to hang
+    /// up.
     fn turn_away(&self, core: &Core) {
         let mut reserve = lock(&self.spare);
         *reserve = None;

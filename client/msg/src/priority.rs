@@ -1,9 +1,10 @@
 //! The calling thread's priority: with which its messages wait to be received.
 //!
 //! A thread that receives takes on the priority of who sent (not on a channel with
-//! [`crate::flags::CHF_FIXED_PRIORITY`]), so what it sends for its client is as urgent as that. Between threads with a
-//! realtime priority (SCHED_FIFO, SCHED_RR) the kernel is asked to run it so, where it has the right (CAP_SYS_NICE,
-//! RLIMIT_RTPRIO). Others keep the kernel's scheduling, and the number orders messages only.
+//! [`crate::flags::CHF_FIXED_PRIORITY`]), so what it sends for its client is as urgent as that.
+//! Between threads with a realtime priority (SCHED_FIFO, SCHED_RR) the kernel is asked to run it
+//! so, where it has the right (CAP_SYS_NICE, RLIMIT_RTPRIO). Others keep the kernel's scheduling,
+//! and the number orders messages only.
 
 use crate::thread;
 

@@ -1,4 +1,5 @@
-//! What this process has: channels, connections, clients, a keeper. A child of fork starts with nothing.
+//! What this process has: channels, connections, clients, a keeper. A child of fork starts with
+//! nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{

@@ -30,8 +30,8 @@ pub(crate) type Target = (u32, i32, i32);
 const WELCOME: Duration = Duration::from_secs(10);
 /// Between looks for what nobody wakes a waiter for.
 const SLICE: Duration = Duration::from_millis(2);
-/// Bytes that take about as long to copy as it is worth looking for an answer, and the most that they make a
-/// client look longer.
+/// Bytes that take about as long to copy as it is worth looking for an answer, and the most that
+/// they make a client look longer.
 const LONG: usize = 64 * 1024;
 const LONGEST: usize = 32;
 /// The low half of a node descriptor is the node; the rest is how to reach it.
@@ -89,7 +89,8 @@ impl Session {
         result
     }
 
-    /// Waits until the message in flight is replied to or taken back. After this nobody touches its buffers.
+    /// Waits until the message in flight is replied to or taken back. After this nobody touches its
+    /// buffers.
     #[inline]
     fn wait(
         &self,

@@ -1,8 +1,8 @@
 //! How long to look before sleeping.
 //!
-//! Looking is worth it when the answer comes from another processor within microseconds. So a place where
-//! looking was in vain looks for a shorter time next, one where it was not gets its full time back, and
-//! nobody looks for what must come from the processor it runs on.
+//! Looking is worth it when the answer comes from another processor within microseconds. So a place
+//! where looking was in vain looks for a shorter time next, one where it was not gets its full time
+//! back, and nobody looks for what must come from the processor it runs on.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -38,8 +38,8 @@ impl Spin {
         self.looks.load(Ordering::Relaxed) >= LEAST && sched::current_cpu() != other
     }
 
-    /// Looks until `look` sees something, for as long as is worth it for what comes from processor `other` and
-    /// takes `times` as long as usual.
+    /// Looks until `look` sees something, for as long as is worth it for what comes from processor
+    /// `other` and takes `times` as long as usual.
     #[inline]
     pub(crate) fn run<T>(
         &self,

@@ -67,14 +67,15 @@ pub(crate) fn id() -> u32 {
     .unwrap_or_else(|_| task::thread_id())
 }
 
-/// The priority with which the calling thread sends: QNX's number, and whether it is a realtime one.
+/// The priority with which the calling thread sends: QNX's number, and whether it is a realtime
+/// one.
 #[inline]
 pub(crate) fn priority() -> u16 {
     ME.try_with(|me| me.priority.get()).unwrap_or(DEFAULT)
 }
 
-/// Sets it: the thread's messages, and what it does for them, come before those of a lower one. A thread
-/// with a realtime priority gets it from the kernel too, if that allows it.
+/// Sets it: the thread's messages, and what it does for them, come before those of a lower one. A
+/// thread with a realtime priority gets it from the kernel too, if that allows it.
 pub(crate) fn set_priority(level: u8) {
     // A thread that ends needs none.
     let _ = ME.try_with(|me| {

@@ -1,5 +1,5 @@
-//! A received message's bytes: those in shared memory, those in the client's, and those that the client is
-//! asked for.
+//! A received message's bytes: those in shared memory, those in the client's, and those that the
+//! client is asked for.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use io_net_rendezvous::server::{AccessError, Message, ServerEnd};
 
 use crate::error::{Error, Result};
 
-/// How long a client may take to copy one window: it waits in its call anyway. One that takes longer is
-/// stopped or hostile, and loses its session.
+/// How long a client may take to copy one window: it waits in its call anyway. One that takes
+/// longer is stopped or hostile, and loses its session.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Copies the message's bytes from `offset` on to `parts`: all that there are and fit.
@@ -121,7 +121,8 @@ fn reply_slowly(
     rest.map_err(error)
 }
 
-/// Has the client copy `parts`, beyond their first `skip` bytes, into its reply buffer at `offset`: `wanted` bytes.
+/// Has the client copy `parts`, beyond their first `skip` bytes, into its reply buffer at `offset`:
+/// `wanted` bytes.
 fn ask_reply(
     end: &ServerEnd,
     message: &Message,

@@ -49,8 +49,8 @@ fn watch_forks() {
     });
 }
 
-/// A descriptor that children of fork do not inherit. In a child it is closed, and this object stands for
-/// nothing.
+/// A descriptor that children of fork do not inherit. In a child it is closed, and this object
+/// stands for nothing.
 #[derive(Debug)]
 pub struct PrivateFd {
     fd: Option<OwnedFd>,
@@ -176,7 +176,8 @@ mod tests {
 
     static STATE: PerProcess<Mutex<u32>> = PerProcess::new();
 
-    /// What `check` says in a child of fork. It must do little: other threads' locks stay locked there.
+    /// What `check` says in a child of fork. It must do little: other threads' locks stay locked
+    /// there.
     fn in_a_child(check: impl FnOnce() -> bool) -> bool {
         // SAFETY: the child runs `check` and ends.
         unsafe {

@@ -19,8 +19,8 @@ pub struct Stretch {
 const PARTS: usize = 64;
 
 /// Copies from the stretches `from` of process `pid`, beyond their first `skip` bytes, to `to`,
-/// beyond its first `to_skip` bytes, until one of them ends. Returns how many bytes: less than there are
-/// where the other side's memory cannot be read.
+/// beyond its first `to_skip` bytes, until one of them ends. Returns how many bytes: less than
+/// there are where the other side's memory cannot be read.
 ///
 /// # Errors
 /// EPERM or ESRCH; EFAULT when not even the first byte can be read.
@@ -33,7 +33,8 @@ pub fn read(
 ) -> io::Result<usize> {
     let to = to.iter_mut().map(|part| (part.as_mut_ptr(), part.len()));
     let mut local: Vec<libc::iovec> = to.map(|(at, len)| iovec(at as u64, len as u64)).collect();
-    // SAFETY: `local` describes the slices in `to`, which are exclusively borrowed and valid for writing.
+    // SAFETY: `local` describes the slices in `to`, which are exclusively borrowed and valid for
+    // writing.
     unsafe {
         transfer(
             libc::SYS_process_vm_readv,
@@ -46,8 +47,8 @@ pub fn read(
     }
 }
 
-/// Copies `from`, beyond its first `from_skip` bytes, to the stretches `to` of process `pid`, beyond
-/// their first `skip` bytes. Returns as [`read`].
+/// Copies `from`, beyond its first `from_skip` bytes, to the stretches `to` of process `pid`,
+/// beyond their first `skip` bytes. Returns as [`read`].
 ///
 /// # Errors
 /// As [`read`].

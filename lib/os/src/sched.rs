@@ -23,7 +23,8 @@ pub fn realtime_priority() -> Option<u8> {
     }
 }
 
-/// Gives the calling thread a realtime priority (SCHED_RR, clipped to 1 to 99), or with None takes it away.
+/// Gives the calling thread a realtime priority (SCHED_RR, clipped to 1 to 99), or with None takes
+/// it away.
 ///
 /// # Errors
 /// EPERM without the right to it (CAP_SYS_NICE or RLIMIT_RTPRIO).

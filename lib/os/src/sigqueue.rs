@@ -4,15 +4,15 @@ use std::io;
 
 use crate::task;
 
-/// Queues signal `signo` with `value` (`si_value`; `si_code` is SI_QUEUE) for thread `tid` of this process,
-/// or with None for the process.
+/// Queues signal `signo` with `value` (`si_value`; `si_code` is SI_QUEUE) for thread `tid` of this
+/// process, or with None for the process.
 ///
 /// # Errors
-/// EINVAL for a signal that there is not, ESRCH for a thread that there is not, EAGAIN when too many
-/// are queued.
+/// EINVAL for a signal that there is not, ESRCH for a thread that there is not, EAGAIN when too
+/// many are queued.
 pub fn send(tid: Option<u32>, signo: i32, value: u64) -> io::Result<()> {
-    // What the kernel's siginfo_t begins with for SI_QUEUE on 64-bit systems: three ints and padding,
-    // then pid, uid, value.
+    // What the kernel's siginfo_t begins with for SI_QUEUE on 64-bit systems: three ints and
+    // padding, then pid, uid, value.
     let mut info = [0_u64; 16];
     info[0] = u64::from(signo.cast_unsigned());
     info[1] = u64::from(libc::SI_QUEUE.cast_unsigned());

@@ -197,9 +197,10 @@ pub fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
     })
 }
 
-/// Shuts a connection in both directions, for each copy of its descriptor: the other end hears of it at once.
+/// Shuts a connection in both directions, for each copy of its descriptor: the other end hears of
+/// it at once.
 pub fn shutdown(fd: BorrowedFd<'_>) {
-    // SAFETY: a plain call that touches no memory. It fails only where there is no connection any more.
+    // SAFETY: a plain call that touches no memory. It fails only where nothing is connected.
     unsafe { libc::syscall(libc::SYS_shutdown, fd.as_raw_fd(), libc::SHUT_RDWR) };
 }
 

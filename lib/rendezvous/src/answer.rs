@@ -1,5 +1,5 @@
-//! A slot's answer word: how the server tells the waiting client of a reply or that it needs help, and how
-//! the client sleeps until then.
+//! A slot's answer word: how the server tells the waiting client of a reply or that it needs help,
+//! and how the client sleeps until then.
 //!
 //! Each answer changes the word, so the client waits for another value than the one it saw when it
 //! sent. A server that swaps its answer in learns by the same step whether the client sleeps: one
@@ -53,8 +53,8 @@ impl Answer<'_> {
         })
     }
 
-    /// Client: says that it is about to sleep. The value to sleep on; None: there is an answer, or it has
-    /// been nudged since it announced its sleep last.
+    /// Client: says that it is about to sleep. The value to sleep on; None: there is an answer, or
+    /// it has been nudged since it announced its sleep last.
     #[must_use]
     pub fn sleep(self, seen: Seen) -> Option<u32> {
         let asleep = seen.0 | SLEEPING;

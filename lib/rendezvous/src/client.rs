@@ -198,7 +198,8 @@ impl ClientEnd {
             call.reply_at.store(out.room.at, Ordering::Relaxed);
         }
         let generation = State(&call.state).send();
-        // Either we see here that the server looks no longer, or it sees our message as it stops looking.
+        // Either we see here that the server looks no longer, or it sees our message as it stops
+        // looking.
         if response.watched.load(Ordering::SeqCst) == 0 {
             self.memory
                 .header()
@@ -273,7 +274,8 @@ impl ClientEnd {
         scatter::read(self.memory.bytes(), at, rest.len, parts, skip)
     }
 
-    /// Gives the piece of the message that the server wants: from `parts`, which begin at offset `base` of the message.
+    /// Gives the piece of the message that the server wants: from `parts`, which begin at offset
+    /// `base` of the message.
     pub fn help_message(&self, flight: &InFlight, piece: Piece, parts: &[IoSlice<'_>], base: u64) {
         let (at, bytes) = (flight.slot.window_at(), self.memory.bytes());
         let n = match piece.offset.checked_sub(base) {
@@ -300,8 +302,8 @@ impl ClientEnd {
         self.port.mark(self.bit);
     }
 
-    /// Wants the message back. [`Withdrawal::Received`]: the server has it, has been asked to reply soon,
-    /// and alone ends it.
+    /// Wants the message back. [`Withdrawal::Received`]: the server has it, has been asked to reply
+    /// soon, and alone ends it.
     #[must_use]
     pub fn withdraw(&self, flight: &InFlight) -> Withdrawal {
         let state = State(&self.memory.call(flight.slot).state);
@@ -321,7 +323,8 @@ impl ClientEnd {
         State(&self.memory.call(flight.slot).state).sent() == Some(flight.generation)
     }
 
-    /// Sleeps until the message makes progress or [`ClientEnd::nudge_all`] is called. May return early.
+    /// Sleeps until the message makes progress or [`ClientEnd::nudge_all`] is called. May return
+    /// early.
     pub fn sleep(&self, flight: &InFlight, timeout: Option<Duration>) -> Sleep {
         let word = &self.memory.response(flight.slot).word;
         match Answer(word).sleep(flight.seen) {
@@ -362,7 +365,8 @@ impl ClientEnd {
         }
     }
 
-    /// With a bell: it is to be raised with the next answer, once. False: there are answers already.
+    /// With a bell: it is to be raised with the next answer, once. False: there are answers
+    /// already.
     #[must_use]
     pub fn want_bell(&self) -> bool {
         let header = self.memory.header();
@@ -494,7 +498,8 @@ pub struct Connecting {
 }
 
 impl Connecting {
-    /// Connects to the channel at `path` and says hello; with [`hello::BELL`] the `bell` goes along.
+    /// Connects to the channel at `path` and says hello; with [`hello::BELL`] the `bell` goes
+    /// along.
     ///
     /// # Errors
     /// `NotFound` or `ConnectionRefused` where there is no channel, `WouldBlock` where too many

@@ -76,8 +76,9 @@ impl Dirty<'_> {
         }
     }
 
-    /// Consumer: is about to sleep in the way that `how` says. The value of the `asleep` word to sleep on; None:
-    /// there is news. (The word may then still say asleep, which costs one wake for nothing.)
+    /// Consumer: is about to sleep in the way that `how` says. The value of the `asleep` word to
+    /// sleep on; None: there is news. (The word may then still say asleep, which costs one wake for
+    /// nothing.)
     #[must_use]
     pub fn arm(self, how: u32) -> Option<u32> {
         let asleep = self.asleep.fetch_or(how, Ordering::SeqCst) | how;

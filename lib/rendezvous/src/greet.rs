@@ -107,7 +107,8 @@ impl Caller {
     /// Its hello.
     ///
     /// # Errors
-    /// The caller itself, when there is none yet; None, when it has hung up or is no client of ours.
+    /// The caller itself, when there is none yet; None, when it has hung up or is no client of
+    /// ours.
     pub fn greet(self) -> Result<Greeting, Option<Self>> {
         let mut hello = Hello::new_zeroed();
         let fd = self.doorbell.get().ok_or(None)?;
@@ -190,10 +191,12 @@ impl Greeting {
         }
     }
 
-    /// Makes a session of it, in `seat`. `unblock`: received messages are unblocked by the server only.
+    /// Makes a session of it, in `seat`. `unblock`: received messages are unblocked by the server
+    /// only.
     ///
     /// # Errors
-    /// The errno, which the client has been told: EPERM as in [`Greeting::identity`], EMFILE, ENOMEM.
+    /// The errno, which the client has been told: EPERM as in [`Greeting::identity`], EMFILE,
+    /// ENOMEM.
     pub fn accept(mut self, seat: &Seat, unblock: bool) -> Result<Prepared, i32> {
         let made = self.identity().and_then(|identity| {
             let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::ENOMEM);
@@ -242,8 +245,9 @@ impl Greeting {
         })
     }
 
-    /// Whether this process may, and can, read and write the client's memory. Only where both are the same user's: a
-    /// client that runs another program under its old process id could else make a mightier server write there.
+    /// Whether this process may, and can, read and write the client's memory. Only where both are
+    /// the same user's: a client that runs another program under its old process id could else make
+    /// a mightier server write there.
     fn reaches_memory(&self) -> bool {
         let (hello, pid) = (&self.hello, self.credentials.pid);
         if hello.flags & hello::NO_PEER_MEMORY != 0 || self.credentials.uid != task::user_id() {

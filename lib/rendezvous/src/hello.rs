@@ -1,12 +1,13 @@
 //! What a client and a channel say to each other over the doorbell.
 //!
-//! The client connects to the channel's socket (see [`crate::path`]) and sends [`Hello`]; the channel answers with
-//! [`Welcome`], which with errno 0 carries the session's memory, the port's memory and the port's eventfd. After that the
-//! channel sends an [`Event`] now and then, and the client nothing. The connection's end is the
-//! session's, on either side. A message of another length than is due ends it too.
+//! The client connects to the channel's socket (see [`crate::path`]) and sends [`Hello`]; the
+//! channel answers with [`Welcome`], which with errno 0 carries the session's memory, the port's
+//! memory and the port's eventfd. After that the channel sends an [`Event`] now and then, and the
+//! client nothing. The connection's end is the session's, on either side. A message of another
+//! length than is due ends it too.
 //!
-//! The kernel says who is at the other end (SO_PEERCRED). A client whose uid is 0 or the channel's own may
-//! speak for somebody else: that is how Qnet brings remote clients.
+//! The kernel says who is at the other end (SO_PEERCRED). A client whose uid is 0 or the channel's
+//! own may speak for somebody else: that is how Qnet brings remote clients.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -19,13 +20,14 @@ pub const VERSION: u32 = 1;
 pub const REPRESENTS: u32 = 1;
 /// In [`Hello::flags`]: no memory of the client is to be touched; it gives help with everything.
 pub const NO_PEER_MEMORY: u32 = 2;
-/// In [`Hello::flags`]: an eventfd comes along, its *bell*: it is raised with an answer when the client waits for that, and nobody sleeps on a slot.
+/// In [`Hello::flags`]: an eventfd comes along, its *bell*: it is raised with an answer when the
+/// client waits for that, and nobody sleeps on a slot.
 pub const BELL: u32 = 4;
 
 /// In [`Welcome::flags`]: received messages are unblocked by the server only (`_NTO_CHF_UNBLOCK`).
 pub const UNBLOCK: u32 = 1;
-/// In [`Welcome::flags`]: the server reads and writes the client's memory; messages are staged up to
-/// [`crate::layout::INLINE`] bytes only.
+/// In [`Welcome::flags`]: the server reads and writes the client's memory; messages are staged up
+/// to [`crate::layout::INLINE`] bytes only.
 pub const PEER_MEMORY: u32 = 2;
 
 /// The client's first message.

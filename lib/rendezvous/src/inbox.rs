@@ -1,10 +1,11 @@
 //! A channel's inbox: its sessions, and what they have sent in the order in which it is received.
 //!
-//! One thread at a time. Messages and pulses come out by priority, then in the order in which they were
-//! found. A message stays in its session's memory, and the client's to withdraw, until it comes out.
+//! One thread at a time. Messages and pulses come out by priority, then in the order in which they
+//! were found. A message stays in its session's memory, and the client's to withdraw, until it
+//! comes out.
 //!
-//! The slot that was answered last is *watched*: as long as somebody polls, its client need not mark
-//! anything to be seen.
+//! The slot that was answered last is *watched*: as long as somebody polls, its client need not
+//! mark anything to be seen.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -148,7 +149,8 @@ impl Inbox {
     /// What is to be received next, if there is anything.
     #[inline]
     pub fn poll(&mut self) -> Option<Item> {
-        // Looked at first: pulses that its client sent before are marked by now, and come before it.
+        // Looked at first: pulses that its client sent before are marked by now, and come before
+        // it.
         let sent = self.watched_has_sent();
         if self.any_dirty() {
             self.drain();
@@ -327,8 +329,8 @@ impl Inbox {
         self.watched.as_ref().is_some_and(same)
     }
 
-    /// From now on looks at this slot instead of the one before, until [`Inbox::unwatch`]. To be called only by who
-    /// polls.
+    /// From now on looks at this slot instead of the one before, until [`Inbox::unwatch`]. To be
+    /// called only by who polls.
     pub fn watch(&mut self, end: &Arc<ServerEnd>, slot: Slot) {
         if !self.is_watched(end, slot) {
             self.unwatch();
@@ -354,7 +356,8 @@ impl Inbox {
         }
     }
 
-    /// Is about to sleep by futex. What to sleep on, without the inbox's lock; None: there is something to receive.
+    /// Is about to sleep by futex. What to sleep on, without the inbox's lock; None: there is
+    /// something to receive.
     pub fn arm(&mut self) -> Option<Sleeper> {
         self.arm_by(BY_FUTEX).map(Sleeper)
     }
@@ -468,8 +471,8 @@ impl Inbox {
         })
     }
 
-    /// A seat for a session of user `owner`'s; true: in a new port, so that all receivers are to be woken
-    /// ([`Inbox::rouse_all`]) and its bell to be watched.
+    /// A seat for a session of user `owner`'s; true: in a new port, so that all receivers are to be
+    /// woken ([`Inbox::rouse_all`]) and its bell to be watched.
     ///
     /// # Errors
     /// EAGAIN for too many sessions of one user's or too many users; EMFILE, ENOMEM.
@@ -531,9 +534,9 @@ impl Inbox {
             .retain(|entry| !std::ptr::eq(Arc::as_ptr(&entry.what.0), end));
     }
 
-    /// Before a session is let go: takes out what it sent, and looks at all others of its port whatever the port
-    /// says, as the session may have written rubbish there. The caller then wakes a receiver
-    /// ([`Inbox::rouse_one`]) for the same reason.
+    /// Before a session is let go: takes out what it sent, and looks at all others of its port
+    /// whatever the port says, as the session may have written rubbish there. The caller then wakes
+    /// a receiver ([`Inbox::rouse_one`]) for the same reason.
     pub fn collect(&mut self, end: &Arc<ServerEnd>) {
         self.drain_pulses(end);
         let Some(seats) = self.ports.iter().find(|s| Arc::ptr_eq(&s.port, &end.port)) else {

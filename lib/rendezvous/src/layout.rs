@@ -1,8 +1,9 @@
 //! Where everything lies in the memory of a session and of a port.
 //!
-//! A session's memory: a header page, the ring of pulses, the slots, the windows. Its size is fixed and sealed, and
-//! its pages come when they are first touched. Each part of a slot has one writer, named below; a
-//! 64-byte message and its reply each lie in one pair of cache lines with what describes them.
+//! A session's memory: a header page, the ring of pulses, the slots, the windows. Its size is fixed
+//! and sealed, and its pages come when they are first touched. Each part of a slot has one writer,
+//! named below; a 64-byte message and its reply each lie in one pair of cache lines with what
+//! describes them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -16,7 +17,8 @@ use crate::dirty::{Dirty, WORDS};
 pub const SLOTS: usize = 64;
 /// Bytes of a message, or of a reply, that lie in the slot itself.
 pub const INLINE: usize = 4096;
-/// Bytes of a slot's window, through which what is longer is copied where memory cannot be reached directly.
+/// Bytes of a slot's window, through which what is longer is copied where memory cannot be reached
+/// directly.
 pub const WINDOW: usize = 64 * 1024;
 /// Pulses in a session's ring.
 pub const PULSES: usize = 256;
@@ -55,8 +57,8 @@ io_net_ring::shared! {
 }
 
 io_net_ring::shared! {
-    /// A pulse in the ring. Written by the client, but for `turn`, which the server writes when it has
-    /// taken the pulse.
+    /// A pulse in the ring. Written by the client, but for `turn`, which the server writes when it
+    /// has taken the pulse.
     #[repr(C, align(32))]
     pub struct PulseEntry {
         /// Whose turn it is: see [`crate::pulse`].
@@ -88,11 +90,13 @@ io_net_ring::shared! {
         pub message_len: AtomicU64,
         /// Bytes that it has room for in reply.
         pub reply_room: AtomicU64,
-        /// Bytes of the message's beginning that are in the slot (up to [`INLINE`]) or, if more, in the window.
+        /// Bytes of the message's beginning that are in the slot (up to [`INLINE`]) or, if more, in
+        /// the window.
         pub staged: AtomicU32,
         /// Bytes that the client has copied when it was asked for help.
         pub helped: AtomicU32,
-        /// Parts of the message in the low half, of the reply buffer in the high one: see `message_at`.
+        /// Parts of the message in the low half, of the reply buffer in the high one: see
+        /// `message_at`.
         pub parts: AtomicU64,
         /// In the client's address space: with 1 part the message, with more an array of iovec.
         pub message_at: AtomicU64,
@@ -102,8 +106,8 @@ io_net_ring::shared! {
 }
 
 io_net_ring::shared! {
-    /// An answer to a message. All of it is the server's, but for the client's announcement in `word` that
-    /// it sleeps.
+    /// An answer to a message. All of it is the server's, but for the client's announcement in
+    /// `word` that it sleeps.
     #[repr(C, align(64))]
     pub struct Response {
         /// [`crate::answer::Answer`].
@@ -114,10 +118,11 @@ io_net_ring::shared! {
         pub status: AtomicU64,
         /// Reply: bytes in all. Help: bytes wanted.
         pub len: AtomicU64,
-        /// Reply: where in the reply buffer the bytes in `piece` go. Help: where in the message, or in the reply buffer, it is.
+        /// Reply: where in the reply buffer the bytes in `piece` go. Help: where in the message, or
+        /// in the reply buffer, it is.
         pub offset: AtomicU64,
-        /// Reply: bytes that the client has to copy, from the slot (up to [`INLINE`]) or, if more, from the window.
-        /// Help: 0: into the window; 1: out of it.
+        /// Reply: bytes that the client has to copy, from the slot (up to [`INLINE`]) or, if more,
+        /// from the window. Help: 0: into the window; 1: out of it.
         pub piece: AtomicU32,
         /// Reply: 0 or an errno.
         pub error: AtomicU32,

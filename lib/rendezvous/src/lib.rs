@@ -10,22 +10,23 @@
 //! | [`state`], [`answer`] | a slot's two words: whose it is, and what came of it |
 //! | [`layout`], [`pulse`], [`scatter`] | what lies where |
 //!
-//! A **session** is one client process on one channel: memory that both map, and a connection, the *doorbell*,
-//! whose hang-up is the other side's end. A **slot** in it holds one message under way. A **port** is one user's
-//! clients on one channel: bits that say which session has something, and a word that receivers
-//! sleep on.
+//! A **session** is one client process on one channel: memory that both map, and a connection, the
+//! *doorbell*, whose hang-up is the other side's end. A **slot** in it holds one message under way.
+//! A **port** is one user's clients on one channel: bits that say which session has something, and
+//! a word that receivers sleep on.
 //!
 //! # A small message
 //!
-//! The client writes the message and what describes it into its slot and swaps the state to SENT; unless the server looks at
-//! that slot anyway, it marks its session in the port and wakes a receiver if one sleeps. The
-//! receiver takes it (SENT to RECEIVED), and replies by writing into the slot's other half and
-//! swapping the answer word, which tells whether the client sleeps.
+//! The client writes the message and what describes it into its slot and swaps the state to SENT;
+//! unless the server looks at that slot anyway, it marks its session in the port and wakes a
+//! receiver if one sleeps. The receiver takes it (SENT to RECEIVED), and replies by writing into
+//! the slot's other half and swapping the answer word, which tells whether the client sleeps.
 //!
 //! # A large one
 //!
-//! Where both are the same user's, the server reads and writes the client's buffers itself, one copy.
-//! Elsewhere it asks the client, which waits anyway, to copy pieces to and from the slot's window.
+//! Where both are the same user's, the server reads and writes the client's buffers itself, one
+//! copy. Elsewhere it asks the client, which waits anyway, to copy pieces to and from the slot's
+//! window.
 //!
 //! # Trust
 //!

@@ -1,7 +1,8 @@
 //! Where channels are found: `RUN/msg/PID.CHID`, and Qnet at `RUN/msg/qnet`.
 //!
-//! RUN is io-net's runtime directory, so a node is a directory. `SOCK` names it. Without `SOCK` it is
-//! `/run/io-net` for root, and for everybody once it has a `msg` that everybody may write; else the user's own.
+//! RUN is io-net's runtime directory, so a node is a directory. `SOCK` names it. Without `SOCK` it
+//! is `/run/io-net` for root, and for everybody once it has a `msg` that everybody may write; else
+//! the user's own.
 
 use std::ffi::OsString;
 use std::io;

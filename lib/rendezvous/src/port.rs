@@ -1,5 +1,6 @@
-//! A port: where the clients of one user on one channel say that they have something, and where the channel's
-//! receivers sleep. A client that writes rubbish there disturbs its own user's clients only.
+//! A port: where the clients of one user on one channel say that they have something, and where the
+//! channel's receivers sleep. A client that writes rubbish there disturbs its own user's clients
+//! only.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};

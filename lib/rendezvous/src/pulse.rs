@@ -1,7 +1,8 @@
 //! The ring of pulses from the threads of one process to a channel.
 //!
-//! An entry's `turn` says who may use it: `n` when it is free for the `n`th pulse, `n + 1` when that pulse is in
-//! it. The position of the producers is in shared memory, that of the consumer is its own.
+//! An entry's `turn` says who may use it: `n` when it is free for the `n`th pulse, `n + 1` when
+//! that pulse is in it. The position of the producers is in shared memory, that of the consumer is
+//! its own.
 
 use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! The server's end of a session: what one process has sent to one channel.
 //!
-//! Any thread. Nothing here waits. Whatever the client writes is read once, checked, used: by lying it can
-//! disturb its own messages only.
+//! Any thread. Nothing here waits. Whatever the client writes is read once, checked, used: by lying
+//! it can disturb its own messages only.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
@@ -24,7 +24,8 @@ use crate::record::Records;
 use crate::scatter;
 use crate::state::{Generation, State};
 
-/// The most parts of a message or reply buffer that are reached in the client's memory; what is in more parts goes by help.
+/// The most parts of a message or reply buffer that are reached in the client's memory; what is in
+/// more parts goes by help.
 const PARTS_MAX: usize = 1024;
 
 /// Who a session's client is.
@@ -184,8 +185,8 @@ impl ServerEnd {
         !self.is_dead() && !self.state(message.slot).is_gone(message.generation)
     }
 
-    /// Copies the message's bytes from `offset` on to `parts`, as far as they can be had without help, and returns
-    /// how many.
+    /// Copies the message's bytes from `offset` on to `parts`, as far as they can be had without
+    /// help, and returns how many.
     ///
     /// # Errors
     /// [`AccessError::Help`] where not even the first can be had so.
@@ -240,7 +241,8 @@ impl ServerEnd {
         n.map(|n| staged + n).map_err(|_| AccessError::Fault)
     }
 
-    /// Writes `parts` into the reply buffer at `offset`, as far as there is room, and returns how many bytes.
+    /// Writes `parts` into the reply buffer at `offset`, as far as there is room, and returns how
+    /// many bytes.
     ///
     /// # Errors
     /// [`AccessError::Help`] where it is to be done so.
@@ -268,7 +270,8 @@ impl ServerEnd {
 
     /// Keeps the client in its call. It must be alive too: its process id may be another's by now.
     fn hold(&self, message: &Message) -> Result<Hold<'_>, AccessError> {
-        // Counted before the look whether the session has died: who ends it looks the other way round.
+        // Counted before the look whether the session has died: who ends it looks the other way
+        // round.
         self.holders.fetch_add(1, Ordering::SeqCst);
         let mut hold = Hold {
             end: self,
@@ -286,9 +289,9 @@ impl ServerEnd {
     /// Replies with `parts`, or with `error` if that is not 0.
     ///
     /// # Errors
-    /// [`AccessError::Gone`]. [`AccessError::Fault`]: the reply buffer cannot be written; the client's call has ended with EFAULT.
-    /// [`AccessError::Help`]: nothing is done yet; all but the last [`WINDOW`] bytes go by [`ServerEnd::ask_reply`] first,
-    /// then [`ServerEnd::reply_rest`].
+    /// [`AccessError::Gone`]. [`AccessError::Fault`]: the reply buffer cannot be written; the
+    /// client's call has ended with EFAULT. [`AccessError::Help`]: nothing is done yet; all but the
+    /// last [`WINDOW`] bytes go by [`ServerEnd::ask_reply`] first, then [`ServerEnd::reply_rest`].
     #[inline]
     pub fn reply(
         &self,
@@ -324,7 +327,8 @@ impl ServerEnd {
         Ok(())
     }
 
-    /// Replies with what of `parts` is beyond their first `done` bytes: up to [`WINDOW`] bytes; what was before is where it belongs already.
+    /// Replies with what of `parts` is beyond their first `done` bytes: up to [`WINDOW`] bytes;
+    /// what was before is where it belongs already.
     ///
     /// # Errors
     /// [`AccessError::Gone`].
@@ -451,8 +455,9 @@ fn stretches(pid: i32, at: u64, parts: u32, len: u64) -> Result<Vec<Stretch>, Ac
 // ---- Help ----
 
 impl ServerEnd {
-    /// Asks the client for up to [`WINDOW`] bytes of the message from `offset` on. When [`ServerEnd::helped`] says so, they are there for
-    /// [`ServerEnd::read_window`]. What was staged in the window has gone then.
+    /// Asks the client for up to [`WINDOW`] bytes of the message from `offset` on. When
+    /// [`ServerEnd::helped`] says so, they are there for [`ServerEnd::read_window`]. What was
+    /// staged in the window has gone then.
     ///
     /// # Errors
     /// [`AccessError::Gone`].
@@ -469,8 +474,8 @@ impl ServerEnd {
         self.ask(message, offset, len, 0)
     }
 
-    /// Puts bytes of `parts`, beyond their first `skip`, into the window and asks the client to copy them into its reply
-    /// buffer at `offset`; up to [`WINDOW`] bytes. Returns how many.
+    /// Puts bytes of `parts`, beyond their first `skip`, into the window and asks the client to
+    /// copy them into its reply buffer at `offset`; up to [`WINDOW`] bytes. Returns how many.
     ///
     /// # Errors
     /// [`AccessError::Gone`].
@@ -537,7 +542,8 @@ impl ServerEnd {
         }
     }
 
-    /// Copies up to `len` bytes of the window to `parts` beyond their first `skip` bytes. Returns how many.
+    /// Copies up to `len` bytes of the window to `parts` beyond their first `skip` bytes. Returns
+    /// how many.
     pub fn read_window(
         &self,
         message: &Message,
@@ -630,8 +636,8 @@ impl ServerEnd {
         peeked.map_err(|error| error.kind()) != Err(io::ErrorKind::WouldBlock)
     }
 
-    /// To be watched for the client's end: a client says nothing over it, so any event is that. None in a child of
-    /// fork.
+    /// To be watched for the client's end: a client says nothing over it, so any event is that.
+    /// None in a child of fork.
     #[must_use]
     pub fn doorbell(&self) -> Option<BorrowedFd<'_>> {
         self.doorbell.get()

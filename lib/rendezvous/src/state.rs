@@ -8,8 +8,8 @@
 //!            client: withdraw                          client: helped
 //! ```
 //!
-//! In BUSY the server touches the client's memory, so the client must not leave the call; in HELP the
-//! client copies for the server. Each message has a generation, so that neither side acts on a
+//! In BUSY the server touches the client's memory, so the client must not leave the call; in HELP
+//! the client copies for the server. Each message has a generation, so that neither side acts on a
 //! message for another one in the same slot.
 
 use crate::sync::{AtomicU32, Ordering};
@@ -50,8 +50,8 @@ pub enum Withdrawal {
 pub struct State<'w>(pub &'w AtomicU32);
 
 impl State<'_> {
-    /// Client: the message in the slot is sent. What was stored before is visible to who takes it. A SeqCst
-    /// load after this sees what the server stored before it looked here in vain.
+    /// Client: the message in the slot is sent. What was stored before is visible to who takes it.
+    /// A SeqCst load after this sees what the server stored before it looked here in vain.
     #[inline]
     pub fn send(self) -> Generation {
         let generation = (self.0.load(Ordering::Relaxed) & !PHASE).wrapping_add(STEP);
@@ -77,8 +77,8 @@ impl State<'_> {
         self.exchange(generation, SENT, RECEIVED)
     }
 
-    /// Whether the message is received and neither answered nor withdrawn, nor is anything being done
-    /// with it.
+    /// Whether the message is received and neither answered nor withdrawn, nor is anything being
+    /// done with it.
     #[inline]
     #[must_use]
     pub fn is_received(self, generation: Generation) -> bool {
@@ -106,7 +106,8 @@ impl State<'_> {
         self.exchange(generation, BUSY, RECEIVED);
     }
 
-    /// Server: turns a hold into a call for help, before the answer word says so. False: the client has lied.
+    /// Server: turns a hold into a call for help, before the answer word says so. False: the client
+    /// has lied.
     #[must_use]
     pub fn ask(self, generation: Generation) -> bool {
         self.exchange(generation, BUSY, HELP)
@@ -124,7 +125,8 @@ impl State<'_> {
         (word == generation.0 | HELP).then_some(word)
     }
 
-    /// Client: takes the message back: always while nobody has received it, after that only `even_received`.
+    /// Client: takes the message back: always while nobody has received it, after that only
+    /// `even_received`.
     #[must_use]
     pub fn withdraw(self, generation: Generation, even_received: bool) -> Withdrawal {
         if self.exchange(generation, SENT, FREE)
@@ -179,8 +181,8 @@ mod model {
     use crate::sync::AtomicU64;
     use loom::sync::Arc;
 
-    /// The client withdraws while the server takes, touches its buffer and answers: never is the buffer touched
-    /// after the client has left, and exactly one side ends the message.
+    /// The client withdraws while the server takes, touches its buffer and answers: never is the
+    /// buffer touched after the client has left, and exactly one side ends the message.
     #[test]
     fn a_client_that_has_left_is_not_touched() {
         loom::model(|| {
