@@ -25,6 +25,9 @@ const FIRST_MAX: usize = 1 << 20;
 /// Bytes of all messages that are held so; beyond it, only [`INLINE`] bytes of each are.
 const HELD_MAX: usize = 64 << 20;
 
+/// Pulses, of all clients, that are taken before one that has gone is forgotten.
+const LAST_PULSES_MAX: usize = 4096;
+
 /// All sessions of local clients.
 pub(crate) struct Clients {
     pub(crate) inbox: Inbox,
@@ -99,16 +102,28 @@ impl Clients {
         while done < budget {
             let Some(item) = self.inbox.poll() else { break };
             done += 1;
-            match item {
-                Item::Message(end, message) => {
-                    self.take_message(now, &end, message, qnet, netmgr, stats);
-                }
-                Item::Pulse(Some(end), notice) => self.take_pulse(now, &end, notice, qnet, stats),
-                Item::Pulse(None, _) => {}
-                Item::Unblock(end, slot) => self.unblock(now, &end, slot, qnet, netmgr, stats),
-            }
+            self.take(now, item, qnet, netmgr, stats);
         }
         done
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        now: Instant,
+        item: Item,
+        qnet: &mut Qnet,
+        netmgr: &mut Netmgr,
+        stats: &Stats,
+    ) {
+        match item {
+            Item::Message(end, message) => {
+                self.take_message(now, &end, message, qnet, netmgr, stats);
+            }
+            Item::Pulse(Some(end), notice) => self.take_pulse(now, &end, notice, qnet, stats),
+            Item::Pulse(None, _) => {}
+            Item::Unblock(end, slot) => self.unblock(now, &end, slot, qnet, netmgr, stats),
+        }
     }
 
     /// The worker is about to sleep, or has woken. Returns true where there is something to do.
@@ -430,10 +445,11 @@ impl Clients {
         // Pulses count also where their sender has gone.
         let end = session.end.clone();
         self.inbox.collect(&end);
-        while let Some(item) = self.inbox.poll_pulse() {
-            if let Item::Pulse(Some(end), notice) = item {
-                self.take_pulse(now, &end, notice, qnet, watcher.stats);
-            }
+        for _ in 0..LAST_PULSES_MAX {
+            let Some(item) = self.inbox.poll_pulse() else {
+                break;
+            };
+            self.take(now, item, qnet, netmgr, watcher.stats);
         }
         let gone = self.questions.iter().filter(|(_, (of, _))| *of == number);
         let gone: Vec<u64> = gone.map(|(&question, _)| question).collect();
@@ -481,11 +497,13 @@ impl Clients {
         })
     }
 
-    /// Ends all sessions.
-    pub(crate) fn clear(&mut self, watcher: &Watcher<'_>) {
+    /// Ends all sessions, and tells the other nodes.
+    pub(crate) fn clear(&mut self, now: Instant, qnet: &mut Qnet, watcher: &Watcher<'_>) {
         let numbers: Vec<u32> = self.sessions.keys().copied().collect();
         for number in numbers {
-            self.drop_session(number, watcher);
+            if let Some(To::Node(conn)) = self.drop_session(number, watcher) {
+                qnet.client_detach(now, conn);
+            }
         }
     }
 }

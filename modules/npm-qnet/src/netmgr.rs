@@ -192,11 +192,13 @@ impl Netmgr {
         if let Asker::Remote(_) = asker {
             return Err(Errno::EINVAL);
         }
-        let conn = match self.conns.get(&nd) {
+        // One connection a node, whatever way to it the program prefers.
+        let node = Nd::new(nd.node(), 0);
+        let conn = match self.conns.get(&node) {
             Some(&conn) => conn,
             None => {
-                let conn = qnet.client_connect(now, nd, MANAGER, own_identity())?;
-                self.conns.insert(nd, conn);
+                let conn = qnet.client_connect(now, node, MANAGER, own_identity())?;
+                self.conns.insert(node, conn);
                 conn
             }
         };

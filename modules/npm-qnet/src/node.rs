@@ -169,20 +169,27 @@ impl Node {
         }
     }
 
-    /// Leaves nothing behind that is watched or kept.
+    /// Leaves nothing behind that is watched or kept; other nodes are told of all that ends.
     pub(crate) fn quiesce(&mut self, now: Instant, cx: &Cx) {
-        let watcher = Watcher {
-            cx,
-            stats: &self.stats,
-        };
-        self.door.close(&watcher);
-        self.clients.clear(&watcher);
-        self.servers.clear(&watcher);
-        watcher.unwatch(self.servers.bell());
-        for port in self.clients.inbox.ports() {
+        let Node {
+            qnet,
+            links,
+            door,
+            clients,
+            servers,
+            stats,
+            ..
+        } = self;
+        let watcher = Watcher { cx, stats };
+        door.close(&watcher);
+        clients.clear(now, qnet, &watcher);
+        servers.clear(now, qnet, &watcher);
+        watcher.unwatch(servers.bell());
+        for port in clients.inbox.ports() {
             watcher.unwatch(port.bell());
         }
-        self.links.clear(now, &mut self.qnet);
+        links.send(now, qnet, stats, cx);
+        links.clear(now, qnet);
     }
 }
 

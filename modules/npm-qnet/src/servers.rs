@@ -40,6 +40,8 @@ pub(crate) struct Servers {
     bell: EventFd,
     connecting: HashMap<RemoteClient, Attempt>,
     sessions: HashMap<RemoteClient, Session>,
+    /// Clients by the number that their descriptors are watched under.
+    numbers: HashMap<u32, RemoteClient>,
     /// The session that each virtual thread's message is in.
     threads: HashMap<Vthread, RemoteClient>,
     /// Sessions from which something is to come, or for which something waits.
@@ -99,6 +101,7 @@ impl Servers {
             bell,
             connecting: HashMap::new(),
             sessions: HashMap::new(),
+            numbers: HashMap::new(),
             threads: HashMap::new(),
             busy: Vec::new(),
         }
@@ -197,6 +200,7 @@ impl Servers {
                     from: *identity,
                 };
                 self.connecting.insert(client, attempt);
+                self.numbers.insert(client.as_u32(), client);
             }
             Err(error) => qnet.server_connected(now, client, Err(errno_of(&error))),
         }
@@ -210,8 +214,9 @@ impl Servers {
         qnet: &mut Qnet,
         watcher: &Watcher<'_>,
     ) {
-        let found = self.connecting.keys().find(|key| key.as_u32() == number);
-        let Some(&client) = found else { return };
+        let Some(&client) = self.numbers.get(&number) else {
+            return;
+        };
         let Some(attempt) = self.connecting.get_mut(&client) else {
             return;
         };
@@ -233,6 +238,9 @@ impl Servers {
             self.sessions.insert(client, session);
             scoid
         });
+        if result.is_err() {
+            self.numbers.remove(&number);
+        }
         qnet.server_connected(now, client, result);
     }
 
@@ -243,9 +251,15 @@ impl Servers {
         qnet: &mut Qnet,
         watcher: &Watcher<'_>,
     ) -> Option<Instant> {
-        self.connecting.retain(|&client, attempt| {
+        let Servers {
+            connecting,
+            numbers,
+            ..
+        } = self;
+        connecting.retain(|&client, attempt| {
             let waits = now < attempt.until;
             if !waits {
+                numbers.remove(&client.as_u32());
                 watcher.unwatch(attempt.connecting.doorbell());
                 qnet.server_connected(now, client, Err(Errno::ETIMEDOUT));
             }
@@ -265,8 +279,9 @@ impl Servers {
         qnet: &mut Qnet,
         watcher: &Watcher<'_>,
     ) {
-        let found = self.sessions.keys().find(|key| key.as_u32() == number);
-        let Some(&client) = found else { return };
+        let Some(&client) = self.numbers.get(&number) else {
+            return;
+        };
         loop {
             let Some(session) = self.sessions.get(&client) else {
                 return;
@@ -296,6 +311,7 @@ impl Servers {
 
     /// Ends a client's session, or its attempt to get one.
     pub(crate) fn close(&mut self, client: RemoteClient, watcher: &Watcher<'_>) {
+        self.numbers.remove(&client.as_u32());
         if let Some(attempt) = self.connecting.remove(&client) {
             watcher.unwatch(attempt.connecting.doorbell());
         }
@@ -311,12 +327,12 @@ impl Servers {
         }
     }
 
-    /// Ends everything.
-    pub(crate) fn clear(&mut self, watcher: &Watcher<'_>) {
-        let clients: Vec<RemoteClient> = self.sessions.keys().copied().collect();
-        let connecting: Vec<RemoteClient> = self.connecting.keys().copied().collect();
-        for client in clients.into_iter().chain(connecting) {
+    /// Ends everything, and tells the other nodes.
+    pub(crate) fn clear(&mut self, now: Instant, qnet: &mut Qnet, watcher: &Watcher<'_>) {
+        let clients: Vec<RemoteClient> = self.numbers.values().copied().collect();
+        for client in clients {
             self.close(client, watcher);
+            qnet.server_gone(now, client);
         }
     }
 }
