@@ -5,6 +5,7 @@ pub mod clock;
 pub mod copy;
 pub mod cpu;
 pub mod epoll;
+pub mod errno;
 pub mod eventfd;
 pub mod fd;
 pub mod fifo;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use io_net_os::epoll::{PollFd, poll};
+use io_net_os::epoll::{self, PollFd, poll};
 use io_net_os::fork::PrivateFd;
 use io_net_os::futex::{self, Sleep};
 use io_net_os::unix::{self, Credentials, Wait};
@@ -479,7 +479,7 @@ impl ClientEnd {
             };
             let mut fds = [PollFd {
                 fd: connecting.doorbell().map_or(-1, |fd| fd.as_raw_fd()),
-                events: libc::POLLIN,
+                events: epoll::IN as i16,
                 revents: 0,
             }];
             match poll(&mut fds, Some(left)) {

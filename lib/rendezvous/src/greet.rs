@@ -11,7 +11,7 @@ use io_net_os::fork::PrivateFd;
 use io_net_os::peer::{self, Stretch};
 use io_net_os::seqpacket::{self, Name};
 use io_net_os::unix::{self, Credentials, Wait};
-use io_net_os::{map, task};
+use io_net_os::{errno, map, task};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::hello::{self, Hello, Welcome};
@@ -127,7 +127,7 @@ impl Caller {
             hello,
         };
         if hello.version != hello::VERSION {
-            greeting.refuse(libc::EPROTO);
+            greeting.refuse(errno::EPROTO);
             return Err(None);
         }
         Ok(greeting)
@@ -173,7 +173,7 @@ impl Greeting {
             });
         }
         if ![0, task::user_id()].contains(&self.credentials.uid) {
-            return Err(libc::EPERM);
+            return Err(errno::EPERM);
         }
         Ok(Identity {
             nd: hello.for_nd,
@@ -199,9 +199,9 @@ impl Greeting {
     /// ENOMEM.
     pub fn accept(mut self, seat: &Seat, unblock: bool) -> Result<Prepared, i32> {
         let made = self.identity().and_then(|identity| {
-            let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::ENOMEM);
-            let (fd, map) = map::sealed_segment(c"io-net-msg", SESSION_LEN).map_err(errno)?;
-            let port = seat.memory().map_err(errno)?;
+            let number = |error: io::Error| error.raw_os_error().unwrap_or(errno::ENOMEM);
+            let (fd, map) = map::sealed_segment(c"io-net-msg", SESSION_LEN).map_err(number)?;
+            let port = seat.memory().map_err(number)?;
             Ok((identity, fd, map, port))
         });
         let (identity, fd, map, port) = match made {
@@ -212,7 +212,7 @@ impl Greeting {
             }
         };
         let Some(memory) = Memory::new(map) else {
-            return Err(libc::ENOMEM);
+            return Err(errno::ENOMEM);
         };
         pulse::init(&memory);
         let peer = self.reaches_memory().then_some(self.credentials.pid);

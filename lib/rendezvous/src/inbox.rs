@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use io_net_os::fork::PrivateFd;
 use io_net_os::futex::{self, Sleep};
-use io_net_os::{futex_any, task};
+use io_net_os::{errno, futex_any, task};
 
 use crate::dirty::{BITS, BY_FD, BY_FUTEX};
 use crate::layout::{PULSES, Slot};
@@ -481,13 +481,13 @@ impl Inbox {
         let p = match self.ports.iter().position(|seats| seats.owner == owner) {
             Some(p) => p,
             None => {
-                let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::ENOMEM);
-                let seats = Seats::new(owner).map_err(errno)?;
+                let number = |error: io::Error| error.raw_os_error().unwrap_or(errno::ENOMEM);
+                let seats = Seats::new(owner).map_err(number)?;
                 new = true;
-                self.place(seats).ok_or(libc::EAGAIN)?
+                self.place(seats).ok_or(errno::EAGAIN)?
             }
         };
-        let seat = self.ports[p].reserve().ok_or(libc::EAGAIN)?;
+        let seat = self.ports[p].reserve().ok_or(errno::EAGAIN)?;
         Ok((seat, new))
     }
 

@@ -12,7 +12,7 @@ use io_net_os::eventfd::{self, EventFd};
 use io_net_os::fork::PrivateFd;
 use io_net_os::peer::{self, Stretch};
 use io_net_os::unix::{self, Wait};
-use io_net_os::{futex, sched};
+use io_net_os::{errno, futex, sched};
 use zerocopy::IntoBytes;
 
 use crate::answer::{Answer, Kind};
@@ -320,7 +320,7 @@ impl ServerEnd {
         match written {
             Ok(n) if n == len => self.answer(message, status, error, body),
             _ => {
-                self.answer(message, 0, libc::EFAULT, Body::default());
+                self.answer(message, 0, errno::EFAULT, Body::default());
                 return Err(AccessError::Fault);
             }
         }
