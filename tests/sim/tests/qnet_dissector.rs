@@ -100,7 +100,9 @@ fn none_of_it_is_malformed() {
     println!("{frames} frames");
     assert!(count("Who is") > 0 && count("is at") > 0);
     // What these programs have to say; the other types are in the tests of stack/qnet.
-    let counts: Vec<_> = (0..18).map(|kind| count(&format!("|0x{kind:04x}"))).collect();
+    let counts: Vec<_> = (0..18)
+        .map(|kind| count(&format!("|0x{kind:04x}")))
+        .collect();
     println!("KIF types: {counts:?}");
     for kind in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 17] {
         assert!(count(&format!("|0x{kind:04x}")) > 0, "no KIF type {kind}");

@@ -27,6 +27,26 @@ pub struct Weather {
     pub delay: Duration,
 }
 
+/// What happens to one frame, and with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It is lost.
+    Lose,
+    /// It comes twice, the second time late.
+    Repeat,
+    /// It comes late.
+    Hold,
+    /// It is lost, and its LAN goes down.
+    Unplug,
+    /// It is lost, and its sender restarts.
+    RestartSender,
+    /// It is lost, and its receiver restarts.
+    RestartReceiver,
+}
+
+/// How late a frame comes that is held or repeated.
+const LATE: Duration = Duration::from_millis(3);
+
 /// What a world is made of.
 #[derive(Clone, Debug)]
 pub struct Plot {
@@ -75,6 +95,12 @@ pub struct World {
     pub capture: Option<Vec<(Instant, LinkAddr, LinkAddr, Vec<u8>)>>,
     /// Whether clients begin anything new.
     pub busy: bool,
+    /// Frames to single nodes that were sent so far.
+    pub frames: u64,
+    /// What shall happen to which of them.
+    pub faults: Vec<(u64, Fault)>,
+    /// Nodes to be restarted before anything else happens.
+    doomed: Vec<usize>,
     /// Chance.
     pub rng: Rng,
     nodes: Vec<Option<Box<Node>>>,
@@ -130,6 +156,9 @@ impl World {
             ledger: Ledger::default(),
             capture: None,
             busy: true,
+            frames: 0,
+            faults: Vec::new(),
+            doomed: Vec::new(),
             rng: Rng::new(seed),
             nodes: std::iter::repeat_with(|| None).take(nodes).collect(),
             plugged: vec![vec![true; plot.lans]; nodes],
@@ -291,6 +320,10 @@ impl World {
 
     /// The next thing on the agenda.
     fn step(&mut self) {
+        while let Some(node) = self.doomed.pop() {
+            self.crash(node);
+            self.start(node);
+        }
         let Some(Reverse(entry)) = self.agenda.pop() else {
             return;
         };
@@ -396,9 +429,41 @@ impl World {
             }
         } else if let Some(node) = owner(to, lan)
             && node < self.nodes.len()
+            && !self.strike((from, node), link, sender, frame)
         {
             self.fly(from, node, link, sender, frame);
         }
+    }
+
+    /// Counts a frame, and does to it what was planned; true where it does not fly as others do.
+    fn strike(
+        &mut self,
+        (from, node): (usize, usize),
+        link: LinkId,
+        sender: LinkAddr,
+        frame: &[u8],
+    ) -> bool {
+        let number = self.frames;
+        self.frames += 1;
+        let planned = self.faults.iter().find(|(at, _)| *at == number);
+        let Some(&(_, fault)) = planned else {
+            return false;
+        };
+        match fault {
+            Fault::Lose => {}
+            Fault::Repeat | Fault::Hold => {
+                let what = What::Frame(link, sender, frame.to_vec());
+                self.enter(self.now + LATE, node, ANY_LIFE, what);
+            }
+            Fault::Unplug => {
+                for plugged in &mut self.plugged {
+                    plugged[usize::from(link.0)] = false;
+                }
+            }
+            Fault::RestartSender => self.doomed.push(from),
+            Fault::RestartReceiver => self.doomed.push(node),
+        }
+        fault != Fault::Repeat
     }
 
     fn fly(&mut self, from: usize, node: usize, link: LinkId, sender: LinkAddr, frame: &[u8]) {
