@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod epoll;
 pub mod errno;
 pub mod eventfd;
+pub mod exec;
 pub mod fd;
 pub mod fifo;
 pub mod fork;

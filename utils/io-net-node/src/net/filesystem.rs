@@ -74,6 +74,7 @@ impl Net {
         match name {
             None => Ok(spot),
             Some(name) if is_name(name.as_bytes()) => Ok(spot.child(name.as_bytes())),
+            Some(name) if name.len() > 255 => Err(errno::NAMETOOLONG),
             Some(_) => Err(errno::INVAL),
         }
     }

@@ -6,7 +6,7 @@
 use super::message::{CHUNK, Command};
 use crate::errno;
 use io_net_msg::{Received, Result};
-use io_net_os::group;
+use io_net_os::{exec, group};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Stdio};
@@ -121,6 +121,7 @@ fn spawn(command: &Command, user: User) -> io::Result<Child> {
         // Root leaves all groups with this.
         spawned.uid(user.uid).gid(user.gid);
     }
+    exec::with_usual_signals(&mut spawned);
     spawned.spawn()
 }
 
