@@ -67,7 +67,7 @@ fn without_security_every_message_can_be_read() {
         let said = recorded(lab, "", "security=none")?;
         all_known(&said)?;
         for message in [
-            "Who is \"east.lan\"",
+            "\"east.lan\" is at",
             "TCS_INIT",
             "Connect MsgSend",
             "Connect Success",
