@@ -109,6 +109,41 @@ fn a_killed_client_is_a_disconnect_in_every_state() {
 }
 
 #[test]
+fn a_client_killed_while_its_memory_is_read_or_written_is_gone() {
+    node();
+    let channel = Channel::create(0).unwrap();
+    for writes in [false, true] {
+        let client = child(|parent| {
+            let connection = attach(parent.hear() as i32, parent.hear());
+            let mut reply = vec![0; 32 << 20];
+            let _ = connection.send(&vec![1; 32 << 20], &mut reply);
+        });
+        client.tell(std::process::id().into());
+        client.tell(channel.chid().into());
+        let received = receive(&channel, &mut []);
+        let mut all = vec![0; 32 << 20];
+        let start = Instant::now();
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(client);
+        });
+        // A copy that was under way ends short, the next one with an error.
+        let copied = || match writes {
+            true => received.write(0, &all),
+            false => received.read(0, &mut all),
+        };
+        let error = std::iter::repeat_with(copied).find_map(Result::err);
+        assert!([Some(Error::SRCH), Some(Error::FAULT)].contains(&error));
+        assert!(start.elapsed() < AT_ONCE);
+        killer.join().unwrap();
+        until("it is noticed", || {
+            received.read(0, &mut [0; 8192]) == Err(Error::SRCH)
+        });
+        assert_eq!(received.reply(0, &all), Err(Error::SRCH));
+    }
+}
+
+#[test]
 fn the_last_detach_is_a_disconnect_and_a_death_is_told() {
     let server = child(|parent| {
         let channel = Channel::create(flags::CHF_DISCONNECT).unwrap();

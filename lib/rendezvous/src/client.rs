@@ -197,6 +197,11 @@ impl ClientEnd {
             call.message_at.store(at as u64, Ordering::Relaxed);
             call.reply_at.store(out.room.at, Ordering::Relaxed);
         }
+        // What was asked for the last message in this slot is not asked for this one.
+        let unblocks = &self.memory.header().unblocks;
+        if unblocks.load(Ordering::Relaxed) & slot.bit() != 0 {
+            unblocks.fetch_and(!slot.bit(), Ordering::Relaxed);
+        }
         let generation = State(&call.state).send();
         // Either we see here that the server looks no longer, or it sees our message as it stops
         // looking.

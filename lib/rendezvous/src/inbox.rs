@@ -23,6 +23,7 @@ use crate::dirty::{BITS, BY_FD, BY_FUTEX};
 use crate::layout::{PULSES, Slot};
 use crate::port::Port;
 use crate::server::{Message, ServerEnd};
+use crate::state::Generation;
 
 /// What comes out.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ pub struct Inbox {
 #[derive(Debug)]
 enum Post {
     Pulse(Option<Arc<ServerEnd>>, Notice),
-    Unblock(Arc<ServerEnd>, Slot),
+    Unblock(Arc<ServerEnd>, Slot, Generation),
 }
 
 /// A port and who marks what in it.
@@ -182,7 +183,10 @@ impl Inbox {
         loop {
             let pulse = self.pulses.peek().map(Entry::rank);
             if self.messages.peek().map(Entry::rank) <= pulse {
-                return self.pop_pulse();
+                match self.pop_pulse() {
+                    None if !self.messages.is_empty() => continue,
+                    item => return item,
+                }
             }
             let (end, slot) = self.messages.pop()?.what;
             end.queued.fetch_and(!slot.bit(), Ordering::Relaxed);
@@ -194,16 +198,23 @@ impl Inbox {
     }
 
     fn pop_pulse(&mut self) -> Option<Item> {
-        match self.pulses.pop()?.what {
-            Post::Unblock(end, slot) => Some(Item::Unblock(end, slot)),
-            Post::Pulse(from, notice) => {
-                if let Some(end) = &from {
-                    let queued = end.pulses_queued.fetch_sub(1, Ordering::Relaxed);
-                    if queued as usize == PULSES {
-                        self.drain_pulses(&end.clone());
+        loop {
+            match self.pulses.pop()?.what {
+                Post::Unblock(end, slot, generation) => {
+                    // It may have been replied to meanwhile, and another one have come.
+                    if !end.state(slot).is_gone(generation) {
+                        return Some(Item::Unblock(end, slot));
                     }
                 }
-                Some(Item::Pulse(from, notice))
+                Post::Pulse(from, notice) => {
+                    if let Some(end) = &from {
+                        let queued = end.pulses_queued.fetch_sub(1, Ordering::Relaxed);
+                        if queued as usize == PULSES {
+                            self.drain_pulses(end);
+                        }
+                    }
+                    return Some(Item::Pulse(from, notice));
+                }
             }
         }
     }
@@ -255,7 +266,8 @@ impl Inbox {
         if header.unblocks.load(Ordering::Relaxed) != 0 {
             for slot in slots(header.unblocks.swap(0, Ordering::Acquire)) {
                 let priority = end.priority(slot) as u8;
-                self.push_pulse(priority, Post::Unblock(end.clone(), slot));
+                let generation = end.state(slot).generation();
+                self.push_pulse(priority, Post::Unblock(end.clone(), slot, generation));
             }
         }
     }

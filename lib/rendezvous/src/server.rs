@@ -125,7 +125,7 @@ pub struct Body {
 
 impl ServerEnd {
     #[inline]
-    fn state(&self, slot: Slot) -> State<'_> {
+    pub(crate) fn state(&self, slot: Slot) -> State<'_> {
         State(&self.memory.call(slot).state)
     }
 

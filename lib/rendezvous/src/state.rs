@@ -70,6 +70,12 @@ impl State<'_> {
         (word & PHASE == SENT).then_some(Generation(word & !PHASE))
     }
 
+    /// Which message is, or was last, in the slot.
+    #[must_use]
+    pub fn generation(self) -> Generation {
+        Generation(self.0.load(Ordering::Acquire) & !PHASE)
+    }
+
     /// Server: takes the message. False: the client was faster.
     #[inline]
     #[must_use]
