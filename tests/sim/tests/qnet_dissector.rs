@@ -45,18 +45,18 @@ fn pcap(world: &World) -> Vec<u8> {
     for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1_u32] {
         out.extend_from_slice(&word.to_le_bytes());
     }
-    for (at, from, to, frame) in world.capture.as_deref().unwrap_or_default() {
+    for sent in world.capture.as_deref().unwrap_or_default() {
         let mut bytes = Vec::new();
-        for addr in [to, from] {
+        for addr in [sent.to, sent.from] {
             let LinkAddr::Mac(mac) = addr else {
                 unreachable!("these are all Ethernets")
             };
-            bytes.extend_from_slice(mac);
+            bytes.extend_from_slice(&mac);
         }
         bytes.extend_from_slice(&[0x82, 0x04]);
-        bytes.extend_from_slice(frame);
+        bytes.extend_from_slice(&sent.frame);
         bytes.resize(bytes.len().max(60), 0);
-        let micros = at.as_nanos() / 1000;
+        let micros = sent.at.as_nanos() / 1000;
         let len = bytes.len() as u32;
         let time = [micros / 1_000_000, micros % 1_000_000].map(|part| part as u32);
         for word in [time[0], time[1], len, len] {

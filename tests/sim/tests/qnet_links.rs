@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use io_net_sim::qnet::programs::Habits;
 use io_net_sim::qnet::world::{Plot, Weather, World, station};
+use io_net_wire::lwl4;
 
 /// Two nodes on two LANs, whose clients send without a pause over `qos`.
 fn world(qos: &'static str, seed: u64) -> World {
@@ -38,11 +39,9 @@ fn frames(world: &mut World, span: Duration) -> [usize; 2] {
     let capture = world.capture.take().unwrap_or_default();
     [0, 1].map(|lan| {
         let over = |from| (0..2).any(|node| station(node, lan) == from);
-        let data = |frame: &[u8]| frame[3] == 8;
         let frames = capture.iter();
-        frames
-            .filter(|(_, from, _, frame)| over(*from) && data(frame))
-            .count()
+        let data = frames.filter(|sent| over(sent.from) && sent.frame[3] == lwl4::TYPE_DATA);
+        data.count()
     })
 }
 

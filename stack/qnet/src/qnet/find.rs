@@ -145,10 +145,11 @@ impl Qnet {
         };
         // Nobody proves what he says on a LAN: an address in use is not given up for it.
         let in_use = node.peer.is_some() && node.paths.iter().any(|(known, _)| *known == link);
-        if !in_use && node.learn(link, addr) {
-            if let Some(peer) = node.peer {
-                self.transport.add_path(now, peer, link, addr);
-            }
+        if !in_use
+            && node.learn(link, addr)
+            && let Some(peer) = node.peer
+        {
+            self.transport.add_path(now, peer, link, addr);
         }
         self.found(now, number);
     }

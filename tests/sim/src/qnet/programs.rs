@@ -207,9 +207,8 @@ impl Programs {
                 assert!(self.conns.contains_key(&conn));
             }
             Event::ClientDead { conn, .. } => {
-                let conn = self.conns.get_mut(&conn).expect("told once, of a live one");
-                assert!(!conn.dead);
-                conn.dead = true;
+                let conn = self.conns.get_mut(&conn).expect("a live connection");
+                assert!(!std::mem::replace(&mut conn.dead, true), "told twice");
             }
             Event::Connect {
                 client, pid, chid, ..

@@ -27,6 +27,19 @@ pub struct Weather {
     pub delay: Duration,
 }
 
+/// A frame as it left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Captured {
+    /// When.
+    pub at: Instant,
+    /// Whose it is.
+    pub from: LinkAddr,
+    /// For whom.
+    pub to: LinkAddr,
+    /// From the padding on.
+    pub frame: Vec<u8>,
+}
+
 /// What happens to one frame, and with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -91,8 +104,8 @@ pub struct World {
     pub now: Instant,
     /// What became of each message.
     pub ledger: Ledger,
-    /// Frames as they left, if they are to be kept: when, from where, to where.
-    pub capture: Option<Vec<(Instant, LinkAddr, LinkAddr, Vec<u8>)>>,
+    /// Frames as they left, if they are to be kept.
+    pub capture: Option<Vec<Captured>>,
     /// Whether clients begin anything new.
     pub busy: bool,
     /// Frames to single nodes that were sent so far.
@@ -416,7 +429,12 @@ impl World {
         let lan = usize::from(link.0);
         let sender = station(from, lan);
         if let Some(capture) = &mut self.capture {
-            capture.push((self.now, sender, to, frame.to_vec()));
+            capture.push(Captured {
+                at: self.now,
+                from: sender,
+                to,
+                frame: frame.to_vec(),
+            });
         }
         if !self.plugged[from][lan] {
             return;
