@@ -188,8 +188,10 @@ impl Process {
         let index = match clients.free.pop() {
             Some(index) => index,
             None if clients.table.len() < SCOIDS_MAX => {
-                clients.table.push(None);
-                clients.table.len() - 1
+                // The first place stays empty: an rcvid is never 0.
+                let index = clients.table.len().max(1);
+                clients.table.resize(index + 1, None);
+                index
             }
             None => return Err(Error::AGAIN),
         };

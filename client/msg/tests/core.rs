@@ -156,6 +156,34 @@ fn a_message_that_is_dropped_or_refused_ends_the_call() {
 }
 
 #[test]
+fn every_rcvid_is_a_number_above_0() {
+    // A process of its own: the first client, the first slot, and more messages than generations.
+    let server = child(|_| {
+        let channel = Channel::create(0).unwrap();
+        let chid = channel.chid();
+        let connection = Connection::attach(0, 0, chid, 0, 0).unwrap();
+        std::thread::spawn(move || {
+            let mut last = 0;
+            loop {
+                let received = handle::msg_receive(chid, &mut []);
+                let Ok(handle::Incoming::Message(rcvid, _)) = received else {
+                    panic!("a message was due: {received:?}");
+                };
+                assert!(rcvid > 0 && rcvid != last);
+                handle::msg_reply(rcvid, rcvid.into(), &[]).unwrap();
+                last = rcvid;
+            }
+        });
+        for _ in 0..10_000 {
+            let time = Duration::from_secs(10);
+            timeout::set(timeout::SEND | timeout::REPLY, Some(time));
+            assert!(connection.send(&[], &mut []).unwrap().status > 0);
+        }
+    });
+    server.join();
+}
+
+#[test]
 fn who_is_not_there_cannot_be_attached_to() {
     node();
     let channel = Channel::create(0).unwrap();
