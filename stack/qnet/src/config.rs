@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::payload::HEADROOM;
 use crate::resolve::Resolver;
 use crate::transport;
 
@@ -41,10 +42,9 @@ pub struct Config {
     pub vthread_bytes_per_node_max: usize,
     /// Bytes of a message that a remote client may send before the server asks for more.
     pub msgsend_limit: u32,
-    /// Bytes that one KIF message carries at most; longer replies and reads take several.
+    /// Bytes that one KIF message carries at most; longer replies and reads take several. It and
+    /// `msgsend_limit` are held below the transport's longest message, which every node must take.
     pub chunk: u32,
-    /// Bytes waiting for a node from which on no more are read from clients until some have left.
-    pub node_queue_bytes: usize,
 }
 
 impl Default for Config {
@@ -71,8 +71,18 @@ impl Default for Config {
             vthread_bytes_per_node_max: 256 << 20,
             msgsend_limit: 1 << 20,
             chunk: 1 << 20,
-            node_queue_bytes: 4 << 20,
         }
+    }
+}
+
+impl Config {
+    /// The same with limits that fit each other.
+    pub(crate) fn fitted(mut self) -> Self {
+        let longest = self.transport.message_bytes_max.saturating_sub(HEADROOM);
+        let longest = u32::try_from(longest).unwrap_or(u32::MAX).max(1);
+        self.chunk = self.chunk.clamp(1, longest);
+        self.msgsend_limit = self.msgsend_limit.min(longest);
+        self
     }
 }
 

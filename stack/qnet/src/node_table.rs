@@ -75,6 +75,11 @@ impl Nodes {
         }
     }
 
+    /// Whether a new node takes the place of another.
+    pub(crate) fn is_full(&self) -> bool {
+        self.by_name.len() >= self.limit
+    }
+
     pub(crate) fn get(&self, number: u16) -> Option<&Node> {
         self.slots.get(usize::from(number))?.as_ref()
     }

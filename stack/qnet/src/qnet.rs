@@ -109,6 +109,7 @@ pub struct Qnet {
 impl Qnet {
     /// A node without links. Its name, `config.transport.node`, must be one: `EINVAL`.
     pub fn new(now: Instant, config: Config) -> Result<Self, Errno> {
+        let config = config.fitted();
         let node = &config.transport.node;
         let name = NodeName::new(&node.name, &node.domain).map_err(|_| Errno::EINVAL)?;
         let announce_at = (!config.announce.is_zero()).then_some(now + config.announce);

@@ -90,10 +90,14 @@ impl Drop for Seed {
     }
 }
 
-fn run(seed: u64) -> Tally {
+fn run(seed: u64, secure: bool) -> Tally {
     let _seed = Seed(seed);
     let mut rng = Rng::new(seed);
-    let mut world = World::new(plot(&mut rng), seed);
+    let plot = Plot {
+        secure,
+        ..plot(&mut rng)
+    };
+    let mut world = World::new(plot, seed);
     world.run_for(Duration::from_millis(200));
     for _ in 0..rng.below(5) {
         strike(&mut world, &mut rng);
@@ -113,7 +117,7 @@ fn each_message_is_executed_once_or_fails() {
         text.parse::<u64>().ok()
     };
     if let Some(seed) = number("IO_NET_SIM_SEED") {
-        println!("{:?}", run(seed));
+        println!("{:?}", run(seed, false));
         return;
     }
     let runs = number("IO_NET_SIM_RUNS").unwrap_or(10_000);
@@ -123,7 +127,7 @@ fn each_message_is_executed_once_or_fails() {
         let work = |from| {
             (from..runs)
                 .step_by(workers as usize)
-                .map(run)
+                .map(|seed| run(seed, false))
                 .collect::<Vec<_>>()
         };
         let workers = (0..workers).map(|from| scope.spawn(move || work(from)));
@@ -142,4 +146,13 @@ fn each_message_is_executed_once_or_fails() {
     // Of everything that may happen, something did.
     assert!(sum.answered > 5 * runs && sum.pulses > runs / 10);
     assert!(runs < 1000 || (sum.failed > 0 && sum.failed_executed > 0));
+}
+
+#[test]
+fn enciphered_messages_too() {
+    let mut answered = 0;
+    for seed in 0..40 {
+        answered += run(seed, true).answered;
+    }
+    assert!(answered > 200, "{answered}");
 }

@@ -277,7 +277,9 @@ impl Qnet {
             self.answer_lan(link, from, &packet.sender);
         }
         let number = match self.nodes.number(&packet.sender) {
-            // What nobody asked for is entered only where this node itself tells others unasked.
+            // What nobody asked for is entered only where this node itself tells others unasked, and
+            // while nobody needs to give way for it: names are cheap to make up.
+            None if self.nodes.is_full() => None,
             None if asked || !self.config.announce.is_zero() => self.enter(&packet.sender),
             number => number,
         };

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use io_net_qnet::secure::{KnownNodes, Protection, SecretKey, Security};
 use io_net_qnet::time::Instant;
 use io_net_qnet::transport::{LinkAddr, LinkConfig, LinkId, Node as Name};
 use io_net_qnet::{Config, Qnet};
@@ -79,6 +80,8 @@ pub struct Plot {
     pub config: Config,
     /// The longest frame.
     pub mtu: usize,
+    /// Nodes prove who they are, and frames are enciphered.
+    pub secure: bool,
 }
 
 impl Default for Plot {
@@ -92,6 +95,7 @@ impl Default for Plot {
             habits: Habits::default(),
             config: Config::default(),
             mtu: 1500,
+            secure: false,
         }
     }
 }
@@ -201,6 +205,14 @@ impl World {
         };
         for byte in &mut config.transport.seed {
             *byte = self.rng.number() as u8;
+        }
+        if self.plot.secure {
+            // A node's key is the same in all its lives.
+            config.transport.security = Security::Noise {
+                key: SecretKey([node as u8 + 1; 32]),
+                protection: Protection::Encrypted,
+                known: KnownNodes::default(),
+            };
         }
         let qnet = Qnet::new(self.now, config).expect("the name is one");
         let all = (1..self.plot.nodes).map(|step| (node + step) % self.plot.nodes);
