@@ -83,3 +83,28 @@ impl FromStr for NodeName {
         NodeName::parse_in(text, "")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_labels() {
+        let long = "a".repeat(NAME_MAX);
+        for good in ["a", "A-1_b", "a.b", "a.b.c.d", &long] {
+            assert_eq!(good.parse::<NodeName>().unwrap().to_string(), good);
+        }
+        let too_long = "a".repeat(NAME_MAX + 1);
+        for bad in [
+            "", ".", "a.", ".a", "a..b", "a/b", "a b", "a~b", "\u{e4}", &too_long,
+        ] {
+            assert_eq!(bad.parse::<NodeName>(), Err(BadName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_domain_is_in_this_one() {
+        let name = |text| NodeName::parse_in(text, "lab").unwrap().to_string();
+        assert_eq!((name("a"), name("a.b")), ("a.lab".into(), "a.b".into()));
+    }
+}

@@ -532,3 +532,6 @@ impl Qnet {
         self.pump(now);
     }
 }
+
+#[cfg(test)]
+mod tests;
