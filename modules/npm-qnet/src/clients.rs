@@ -6,6 +6,7 @@
 //! has a queue of [`Transfer`]s.
 
 use crate::control::Connection;
+use crate::ids::IdMap;
 use crate::netmgr::{Asker, Netmgr, Outcome, QUESTION_MAX};
 use crate::stats::Stats;
 use crate::transfer::{Progress, Transfer};
@@ -16,7 +17,7 @@ use io_net_rendezvous::hello::Event;
 use io_net_rendezvous::inbox::{Inbox, Item, Notice};
 use io_net_rendezvous::layout::{INLINE, SLOTS, Slot, WINDOW};
 use io_net_rendezvous::server::{AccessError, Message, ServerEnd};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
@@ -31,12 +32,12 @@ const LAST_PULSES_MAX: usize = 4096;
 /// All sessions of local clients.
 pub(crate) struct Clients {
     pub(crate) inbox: Inbox,
-    sessions: HashMap<u32, Session>,
+    sessions: IdMap<u32, Session>,
     next_number: u32,
-    by_conn: HashMap<ClientConn, u32>,
-    sends: HashMap<ClientSend, Sending>,
+    by_conn: IdMap<ClientConn, u32>,
+    sends: IdMap<ClientSend, Sending>,
     /// Questions to the network manager, by number.
-    questions: HashMap<u64, (u32, Message)>,
+    questions: IdMap<u64, (u32, Message)>,
     next_question: u64,
     /// Messages whose clients have been asked for help.
     helping: Vec<ClientSend>,
@@ -78,11 +79,11 @@ impl Clients {
     pub(crate) fn new(inbox: Inbox) -> Self {
         Clients {
             inbox,
-            sessions: HashMap::new(),
+            sessions: IdMap::default(),
             next_number: 1,
-            by_conn: HashMap::new(),
-            sends: HashMap::new(),
-            questions: HashMap::new(),
+            by_conn: IdMap::default(),
+            sends: IdMap::default(),
+            questions: IdMap::default(),
             next_question: 0,
             helping: Vec::new(),
             held: 0,
@@ -317,14 +318,20 @@ impl Clients {
         &mut self,
         now: Instant,
         send: ClientSend,
-        transfer: Transfer,
+        mut transfer: Transfer,
         qnet: &mut Qnet,
     ) {
         let Some(sending) = self.sends.get_mut(&send) else {
             return;
         };
-        sending.transfers.push_back(transfer);
-        if sending.transfers.len() == 1 && !self.advance(now, send, qnet) {
+        if !sending.transfers.is_empty() {
+            sending.transfers.push_back(transfer);
+            return;
+        }
+        if !self.step(now, send, &mut transfer, qnet)
+            && let Some(sending) = self.sends.get_mut(&send)
+        {
+            sending.transfers.push_back(transfer);
             self.helping.push(send);
         }
     }
@@ -346,32 +353,46 @@ impl Clients {
     /// Does the transfers of a message, as far as that goes without help. Returns whether all are done.
     fn advance(&mut self, now: Instant, send: ClientSend, qnet: &mut Qnet) -> bool {
         loop {
-            let Some(sending) = self.sends.get_mut(&send) else {
+            let sending = self.sends.get_mut(&send);
+            let next = sending.and_then(|sending| sending.transfers.pop_front());
+            let Some(mut transfer) = next else {
                 return true;
             };
-            let Some(session) = self.sessions.get_mut(&sending.session) else {
-                return true;
-            };
-            let Some(transfer) = sending.transfers.front_mut() else {
-                return true;
-            };
-            match transfer.advance(&session.end, &mut sending.message) {
-                Progress::NeedsHelp => return false,
-                Progress::Read(result) => {
-                    sending.transfers.pop_front();
-                    qnet.client_data(now, send, result);
+            if !self.step(now, send, &mut transfer, qnet) {
+                if let Some(sending) = self.sends.get_mut(&send) {
+                    sending.transfers.push_front(transfer);
                 }
-                Progress::Written => {
-                    sending.transfers.pop_front();
-                }
-                Progress::Finished => {
-                    session.slots[sending.message.slot.index()] = None;
-                    self.held -= sending.held;
-                    self.sends.remove(&send);
-                    return true;
-                }
+                return false;
             }
         }
+    }
+
+    /// Does one transfer, as far as that goes without help. Returns whether it is done.
+    #[inline]
+    fn step(
+        &mut self,
+        now: Instant,
+        send: ClientSend,
+        transfer: &mut Transfer,
+        qnet: &mut Qnet,
+    ) -> bool {
+        let Some(sending) = self.sends.get_mut(&send) else {
+            return true;
+        };
+        let Some(session) = self.sessions.get_mut(&sending.session) else {
+            return true;
+        };
+        match transfer.advance(&session.end, &mut sending.message) {
+            Progress::NeedsHelp => return false,
+            Progress::Read(result) => qnet.client_data(now, send, result),
+            Progress::Written => {}
+            Progress::Finished => {
+                session.slots[sending.message.slot.index()] = None;
+                self.held -= sending.held;
+                self.sends.remove(&send);
+            }
+        }
+        true
     }
 
     /// Delivers a server's event to a client.

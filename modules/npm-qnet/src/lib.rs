@@ -12,7 +12,7 @@
 //! | [`netmgr`] | questions about nodes and names |
 //! | [`key`], [`known`] | this node's key, and other nodes' |
 //! | [`control`] | `io-netctl qnet` |
-//! | [`options`], [`watch`] | what it can be told, what it watches |
+//! | [`options`], [`watch`], [`ids`] | what it can be told, what it watches, maps by number |
 //! | [`stats`], [`figures`] | what is counted, here and by the protocol |
 //!
 //! Programs and Qnet share memory, as any two programs that pass messages do (`lib/rendezvous`): Qnet
@@ -24,6 +24,7 @@ mod clients;
 mod control;
 mod door;
 mod figures;
+mod ids;
 mod key;
 mod known;
 mod links;

@@ -5,6 +5,7 @@
 //! the session's doorbell tells of the server's events and of its end. Nothing here waits.
 
 use crate::control::Connection;
+use crate::ids::IdMap;
 use crate::stats::Stats;
 use crate::watch::{Cookie, Kind, Watcher};
 use io_net_os::eventfd::EventFd;
@@ -20,7 +21,7 @@ use io_net_rendezvous::layout::Slot;
 use io_net_rendezvous::path;
 use io_net_rendezvous::pulse::Pulse as LocalPulse;
 use io_net_rendezvous::state::Withdrawal;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -38,12 +39,12 @@ pub(crate) struct Servers {
     run_dir: PathBuf,
     /// Raised by the servers with each answer.
     bell: EventFd,
-    connecting: HashMap<RemoteClient, Attempt>,
-    sessions: HashMap<RemoteClient, Session>,
+    connecting: IdMap<RemoteClient, Attempt>,
+    sessions: IdMap<RemoteClient, Session>,
     /// Clients by the number that their descriptors are watched under.
-    numbers: HashMap<u32, RemoteClient>,
+    numbers: IdMap<u32, RemoteClient>,
     /// The session that each virtual thread's message is in.
-    threads: HashMap<Vthread, RemoteClient>,
+    threads: IdMap<Vthread, RemoteClient>,
     /// Sessions from which something is to come, or for which something waits.
     busy: Vec<RemoteClient>,
 }
@@ -99,10 +100,10 @@ impl Servers {
         Servers {
             run_dir,
             bell,
-            connecting: HashMap::new(),
-            sessions: HashMap::new(),
-            numbers: HashMap::new(),
-            threads: HashMap::new(),
+            connecting: IdMap::default(),
+            sessions: IdMap::default(),
+            numbers: IdMap::default(),
+            threads: IdMap::default(),
             busy: Vec::new(),
         }
     }
@@ -520,7 +521,7 @@ impl Session {
         &mut self,
         now: Instant,
         qnet: &mut Qnet,
-        threads: &mut HashMap<Vthread, RemoteClient>,
+        threads: &mut IdMap<Vthread, RemoteClient>,
     ) -> usize {
         self.send_pulses();
         let (mut done, answered) = (0, self.end.take_answered());
@@ -541,7 +542,7 @@ impl Session {
         now: Instant,
         slot: Slot,
         qnet: &mut Qnet,
-        threads: &mut HashMap<Vthread, RemoteClient>,
+        threads: &mut IdMap<Vthread, RemoteClient>,
     ) -> usize {
         let mut done = 0;
         let Some(Some(flight)) = self.flights.get_mut(slot.index()) else {
@@ -580,7 +581,7 @@ impl Session {
         done
     }
 
-    fn free(&mut self, slot: Slot, threads: &mut HashMap<Vthread, RemoteClient>) {
+    fn free(&mut self, slot: Slot, threads: &mut IdMap<Vthread, RemoteClient>) {
         if let Some(flight) = self.flights[slot.index()].take() {
             self.flying &= !slot.bit();
             self.unblocking &= !slot.bit();
