@@ -5,7 +5,7 @@ pub const CHF_FIXED_PRIORITY: u32 = 0x1;
 /// A client that waits for a reply is unblocked by the server only: see
 /// [`crate::pulse::CODE_UNBLOCK`].
 pub const CHF_UNBLOCK: u32 = 0x2;
-/// A pulse when a thread of this process ends.
+/// A pulse when a thread of this process ends that has sent or received.
 pub const CHF_THREAD_DEATH: u32 = 0x4;
 /// A pulse when all connections of a client have gone; its scoid is kept until detached.
 pub const CHF_DISCONNECT: u32 = 0x8;

@@ -414,12 +414,6 @@ impl ClientEnd {
         self.flags & hello::PEER_MEMORY != 0
     }
 
-    /// Whether received messages are unblocked by the server only.
-    #[must_use]
-    pub fn server_unblocks(&self) -> bool {
-        self.flags & hello::UNBLOCK != 0
-    }
-
     /// What the server calls the session.
     #[must_use]
     pub fn scoid(&self) -> i32 {
