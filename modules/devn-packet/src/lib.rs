@@ -1,8 +1,8 @@
 //! `devn-packet`: an interface over an existing interface of the Linux kernel, by `AF_PACKET`.
 //!
 //! Frames cross with virtio-net headers, so checksums and segmentation pass either way undone: a
-//! 64 KiB TCP segment is one packet. Short frames come by a ring in shared memory with no system
-//! call, long ones by one call each that copies them to their place; a burst is sent by one call.
+//! 64 KiB TCP segment is one packet. Frames up to the MTU come by a ring in shared memory with no
+//! system call, longer segments by one call each; a burst is sent by one call.
 //!
 //! | file | what it owns |
 //! | --- | --- |
