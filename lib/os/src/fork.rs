@@ -7,13 +7,15 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::null_mut;
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Descriptors from this number on are not closed in a child.
 const TRACKED: usize = 1 << 20;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static PRIVATE: [AtomicU64; TRACKED / 64] = [const { AtomicU64::new(0) }; TRACKED / 64];
+/// Words of `PRIVATE` that have been used, so that fork looks at no more.
+static USED: AtomicUsize = AtomicUsize::new(0);
 static HANDLER: Once = Once::new();
 
 /// How many forks away from the first process of this program this one is.
@@ -25,7 +27,8 @@ pub fn count() -> u32 {
 
 /// In the child, before fork returns there: it has one thread.
 extern "C" fn child() {
-    for (i, word) in PRIVATE.iter().enumerate() {
+    let used = USED.load(Ordering::Relaxed);
+    for (i, word) in PRIVATE.iter().enumerate().take(used) {
         let mut bits = word.load(Ordering::Relaxed);
         while bits != 0 {
             let fd = i * 64 + bits.trailing_zeros() as usize;
@@ -95,6 +98,7 @@ fn mark(fd: RawFd, private: bool) {
         return;
     };
     let bit = 1 << (at % 64);
+    USED.fetch_max(at / 64 + 1, Ordering::Relaxed);
     match private {
         true => word.fetch_or(bit, Ordering::Relaxed),
         false => word.fetch_and(!bit, Ordering::Relaxed),
