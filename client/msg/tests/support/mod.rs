@@ -9,14 +9,25 @@ use std::time::{Duration, Instant};
 
 use io_net_msg::{Channel, Connection, Incoming, Received};
 
-/// A runtime directory that goes with the last test.
+static NODE: OnceLock<PathBuf> = OnceLock::new();
+
+/// A runtime directory that goes with this process.
 pub(crate) fn node() -> &'static PathBuf {
-    static NODE: OnceLock<PathBuf> = OnceLock::new();
+    extern "C" fn remove() {
+        if let Some(dir) = NODE.get() {
+            // Nobody is left to be told.
+            let _ = std::fs::remove_dir_all(dir);
+        }
+    }
     NODE.get_or_init(|| {
         let dir = std::env::temp_dir().join(format!("io-net-msg-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        // SAFETY: all tests come here first; none reads the environment before.
-        unsafe { std::env::set_var("SOCK", &dir) };
+        // SAFETY: all tests come here first; none reads the environment before. Children of fork
+        // end without the handler.
+        unsafe {
+            std::env::set_var("SOCK", &dir);
+            libc::atexit(remove);
+        }
         dir
     })
 }
