@@ -78,7 +78,9 @@ impl Default for Config {
 impl Config {
     /// The same with limits that fit each other.
     pub(crate) fn fitted(mut self) -> Self {
-        let longest = self.transport.message_bytes_max.saturating_sub(HEADROOM);
+        let transport = &self.transport;
+        let longest = transport.message_bytes_max.min(transport.send_bytes_max);
+        let longest = longest.saturating_sub(HEADROOM);
         let longest = u32::try_from(longest).unwrap_or(u32::MAX).max(1);
         self.chunk = self.chunk.clamp(1, longest);
         self.msgsend_limit = self.msgsend_limit.min(longest);
