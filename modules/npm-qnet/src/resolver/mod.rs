@@ -3,7 +3,7 @@
 //! | file | asks |
 //! | --- | --- |
 //! | [`dns`] | `/etc/hosts` and the name servers of `/etc/resolv.conf` |
-//! | [`file`] | lines of a file |
+//! | [`mod@file`] | lines of a file |
 //! | [`etcd`] | an etcd server, where nodes also tell where they are |
 //!
 //! They run on a thread of their own, as they wait; each wait is short, so that the thread can be
