@@ -35,7 +35,7 @@ fn long_messages_wait_for_room_and_arrive() {
     let mut config = Config::default();
     // Room for little more than one piece at a time.
     config.transport.send_bytes_max = 1 << 20;
-    config.chunk = 600_000;
+    config.chunk = 500_000;
     config.msgsend_limit = 400_000;
     let plot = Plot {
         lans: 2,
@@ -46,7 +46,7 @@ fn long_messages_wait_for_room_and_arrive() {
             ..Weather::default()
         },
         habits: Habits {
-            length_max: 3_000_000,
+            length_max: 2_000_000,
             patience: Duration::from_secs(1_000_000),
             ..Habits::default()
         },
@@ -55,7 +55,7 @@ fn long_messages_wait_for_room_and_arrive() {
         ..Plot::default()
     };
     let mut world = World::new(plot, 1);
-    world.run_for(Duration::from_millis(300));
+    world.run_for(Duration::from_millis(150));
     world.settle(Duration::from_secs(60));
     println!("{:?}", world.ledger.tally);
     assert_eq!(world.ledger.errors, []);

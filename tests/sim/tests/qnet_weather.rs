@@ -36,7 +36,7 @@ fn plot(rng: &mut Rng) -> Plot {
         threads: 1 + rng.below(2),
         weather,
         habits: Habits {
-            length_max: 10 + rng.below(4000) as u32,
+            length_max: 10 + rng.below(3000) as u32,
             eager: [0, 100, 4096][rng.below(3)],
             work: Duration::from_micros(rng.below(30_000) as u64),
             rest: Duration::from_millis(20 + rng.below(200) as u64),
@@ -98,15 +98,15 @@ fn run(seed: u64, secure: bool) -> Tally {
         ..plot(&mut rng)
     };
     let mut world = World::new(plot, seed);
-    world.run_for(Duration::from_millis(200));
+    world.run_for(Duration::from_millis(150));
     for _ in 0..rng.below(5) {
         strike(&mut world, &mut rng);
-        world.run_for(Duration::from_millis(rng.below(600) as u64));
+        world.run_for(Duration::from_millis(rng.below(500) as u64));
     }
     world.heal();
-    world.run_for(Duration::from_millis(300));
+    world.run_for(Duration::from_millis(150));
     world.settle(Duration::from_secs(60));
-    world.assert_nothing_stays(Duration::from_secs(3));
+    world.assert_nothing_stays(Duration::from_millis(2500));
     world.ledger.tally
 }
 
@@ -144,7 +144,7 @@ fn each_message_is_executed_once_or_fails() {
     });
     println!("{runs} seeds: {sum:?}");
     // Of everything that may happen, something did.
-    assert!(sum.answered > 5 * runs && sum.pulses > runs / 10);
+    assert!(sum.answered > 4 * runs && sum.pulses > runs / 10);
     assert!(runs < 1000 || (sum.failed > 0 && sum.failed_executed > 0));
 }
 
