@@ -38,6 +38,8 @@ pub const NOSYS: Error = Error(38);
 pub const MSGSIZE: Error = Error(90);
 /// Not served.
 pub const OPNOTSUPP: Error = Error(95);
+/// The other side has gone in the middle of it.
+pub const CONNRESET: Error = Error(104);
 /// The other side took too long.
 pub const TIMEDOUT: Error = Error(110);
 /// What was known of it holds no more.

@@ -3,6 +3,7 @@
 use super::message::{Attributes, Change, Entry, PATH_MAX, op};
 use crate::errno;
 use crate::head::Head;
+use crate::net::nodes;
 use crate::service::FILES;
 use io_net_msg::{Connection, Error, Result, name, timeout};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -178,7 +179,9 @@ impl Remote {
         // Not under the lock: it may take long.
         let path = format!("/net/{}/dev/name/local/{FILES}", self.node);
         let made = name::open(&path, false).map_err(|error| match error {
-            errno::NOENT => errno::OPNOTSUPP,
+            // A node that is there, and serves no files; or one that is not there any more.
+            errno::NOENT if nodes::check(&self.node).is_ok() => errno::OPNOTSUPP,
+            errno::NOENT => errno::IO,
             other => gone_is_io(other),
         })?;
         Ok(self.slot().get_or_insert(Arc::new(made)).clone())
@@ -278,13 +281,16 @@ fn patient() {
 }
 
 fn is_gone(error: Error) -> bool {
-    matches!(error, errno::SRCH | errno::BADF | errno::TIMEDOUT)
+    matches!(
+        error,
+        errno::SRCH | errno::BADF | errno::CONNRESET | errno::TIMEDOUT
+    )
 }
 
 /// To a program that reads a file, "no such process" says nothing.
 fn gone_is_io(error: Error) -> Error {
     match error {
-        errno::SRCH | errno::TIMEDOUT => errno::IO,
+        errno::SRCH | errno::CONNRESET | errno::TIMEDOUT => errno::IO,
         other => other,
     }
 }
