@@ -123,13 +123,24 @@ impl Session {
                             status: answer.status,
                             len: scatter::room(reply).min(answer.len as usize),
                         }),
-                        error => Err(Error(error)),
+                        error => Err(self.ended(Error(error), cause)),
                     };
                 }
                 Some(Progress::WantsMessage(piece)) => end.help_message(flight, piece, message, 0),
                 Some(Progress::HasReply(piece)) => end.help_reply(flight, piece, reply),
                 None => self.sleep(flight, deadline, &mut cause)?,
             }
+        }
+    }
+
+    /// What a call ends with that was answered with `error`. Qnet takes messages back for this end and
+    /// says EINTR then, as it does not know why.
+    #[cold]
+    fn ended(&self, error: Error, cause: Option<Cause>) -> Error {
+        let remote = self.target.0 & NODE != 0;
+        match cause {
+            Some(Cause::Waived(why)) if remote && error == Error::INTERRUPTED => why,
+            _ => error,
         }
     }
 
@@ -148,12 +159,12 @@ impl Session {
         };
         let left = match cause {
             None => deadline.left(state),
-            Some(Cause::Waived) => Left::Forever,
+            Some(Cause::Waived(_)) => Left::Forever,
             Some(Cause::Ends(error)) => {
                 match self.end.withdraw(flight) {
                     Withdrawal::Done => return Err(*error),
                     // The server has been asked, and alone ends it.
-                    Withdrawal::Received => *cause = Some(Cause::Waived),
+                    Withdrawal::Received => *cause = Some(Cause::Waived(*error)),
                     Withdrawal::Busy => (),
                 }
                 Left::Time(SLICE)
@@ -224,8 +235,8 @@ impl Session {
 enum Cause {
     /// Its call is to end with this error.
     Ends(Error),
-    /// It has to: the server has the message.
-    Waived,
+    /// It has to: the server has the message, and has been told of this error.
+    Waived(Error),
 }
 
 // ---- Attaching ----

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Two nodes whose files are each other's: `east` exports a directory and `/etc`, and runs programs.
 struct Pair<'a> {
     west: Node<'a>,
-    _east: Node<'a>,
+    east: Node<'a>,
     /// Where `west` sees the nodes, as the test sees it.
     net: PathBuf,
     /// What `east` exports.
@@ -38,7 +38,7 @@ impl<'a> Pair<'a> {
         let this = Self {
             services: Some([there, here]),
             west,
-            _east: east,
+            east,
             net,
             shared,
         };
@@ -275,5 +275,22 @@ fn a_node_that_goes_fails_its_readers_soon() {
             Some(125) => Ok(()),
             code => Err(format!("on ended with {code:?}")),
         }
+    });
+}
+
+#[test]
+fn whatever_clients_send_the_services_go_on() {
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let nets = two(lab)?;
+        let pair = Pair::start(lab, &nets, "")?;
+        for service in ["io-net/files", "io-net/spawn"] {
+            let mut garbage = nets[1].command(env!("CARGO_BIN_EXE_node-garbage"));
+            garbage.env("SOCK", pair.east.ion.run_dir());
+            garbage.args([service, "7", "2000"]);
+            let printed = lab.start(&mut garbage)?.finish(4 * LIMIT)?;
+            expect(&printed, "sent 2000")?;
+        }
+        text(fs::read_to_string(pair.net.join("east/etc/hostname")))?;
+        expect(&pair.shell(lab, "echo alive")?.0, "alive")
     });
 }

@@ -7,6 +7,7 @@ use nodes::{LIMIT, Node, expect, pair, two};
 use std::time::Duration;
 
 const ESRCH: &str = "error 3";
+const TIMED_OUT: &str = "error 110";
 
 #[test]
 fn a_server_that_dies_ends_its_clients_calls() {
@@ -114,10 +115,10 @@ fn a_client_is_unblocked_as_the_server_says() {
         let nets = two(lab)?;
         let (west, east) = pair(lab, &nets, 1, "")?;
         let mut server = east.serve("")?;
-        expect(&west.call("east", &server, "hold 300")?, "status 42")?;
+        expect(&west.call("east", &server, "hold 2000")?, "status 42")?;
         server.program.wait_printed("unblock", LIMIT)?;
         let plain = east.serve("plain")?;
-        expect(&west.call("east", &plain, "hold 300")?, "error ")?;
+        expect(&west.call("east", &plain, "hold 300")?, TIMED_OUT)?;
         expect(&west.call("east", &plain, "echo 64 10")?, "echoed")?;
         drop((server, plain));
         west.ion.stop()?;

@@ -28,7 +28,7 @@ fn recorded(lab: &Lab, converter: &str, options: &str) -> Outcome<String> {
         ("fail", "error 13"),
         ("event", "event"),
         ("pulse 1 2", "sent"),
-        ("hold 200", "status 42"),
+        ("hold 2000", "status 42"),
         ("die", "error 3"),
     ] {
         expect(&west.call("east", &server, what)?, wanted)?;
