@@ -6,6 +6,7 @@
 
 use crate::packet_ring::ReceiveRing;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use crate::tun::VNET_SIZE;
@@ -180,16 +181,16 @@ impl PacketSocket {
     #[inline]
     pub fn send(&self, frames: &[&[IoSlice<'_>]]) -> io::Result<usize> {
         let n = frames.len().min(SEND_MAX);
-        let mut messages = [const { std::mem::MaybeUninit::<libc::mmsghdr>::zeroed() }; SEND_MAX];
+        let mut messages = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; SEND_MAX];
         for (message, parts) in messages.iter_mut().zip(frames) {
             // SAFETY: all-zero bytes are a valid mmsghdr.
-            let header = unsafe { &mut message.assume_init_mut().msg_hdr };
+            let header = &mut message.write(unsafe { std::mem::zeroed() }).msg_hdr;
             // An IoSlice is an iovec, which the kernel only reads here.
             header.msg_iov = parts.as_ptr().cast_mut().cast();
             header.msg_iovlen = parts.len() as _;
         }
         let raw = self.0.as_raw_fd();
-        // SAFETY: `n` messages, which the kernel reads; it writes to their lengths.
+        // SAFETY: the first `n` messages are initialised; the kernel reads them and writes their lengths.
         let sent = unsafe { libc::sendmmsg(raw, messages.as_mut_ptr().cast(), n as u32, 0) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }

@@ -9,6 +9,8 @@ use std::io::{self, IoSlice};
 
 /// Header, and the frame in one piece, or with a tag put in between.
 const PARTS: usize = 4;
+/// Packets of a small burst, such as a request or an acknowledgement.
+const FEW: usize = 4;
 
 /// What has been sent and lost.
 #[derive(Clone, Copy)]
@@ -99,8 +101,24 @@ fn send(
     tally: &mut Tally,
     counters: &TxCounters,
 ) {
-    let mut headers = [[0; vnet::SIZE]; SEND_MAX];
-    let mut tags = [[0; vlan::TAG]; SEND_MAX];
+    match packets.len() {
+        0 => {}
+        // Little to lay out.
+        1..=FEW => send_with::<FEW>(socket, packets, tally, counters),
+        _ => send_with::<SEND_MAX>(socket, packets, tally, counters),
+    }
+}
+
+/// Sends up to `N` packets.
+#[inline]
+fn send_with<const N: usize>(
+    socket: &PacketSocket,
+    packets: &[&SharedPacket],
+    tally: &mut Tally,
+    counters: &TxCounters,
+) {
+    let mut headers = [[0; vnet::SIZE]; N];
+    let mut tags = [[0; vlan::TAG]; N];
     for ((packet, header), tag) in packets.iter().zip(&mut headers).zip(&mut tags) {
         let mut shift = 0;
         if let Some(tci) = packet.vlan_tci() {
@@ -109,8 +127,8 @@ fn send(
         }
         *header = vnet::format(packet.vnet(), shift);
     }
-    let mut parts = [[IoSlice::new(&[]); PARTS]; SEND_MAX];
-    let mut frames: [&[IoSlice<'_>]; SEND_MAX] = [&[]; SEND_MAX];
+    let mut parts = [[IoSlice::new(&[]); PARTS]; N];
+    let mut frames: [&[IoSlice<'_>]; N] = [&[]; N];
     for (index, parts) in parts.iter_mut().enumerate().take(packets.len()) {
         frames[index] = outline(packets[index], &headers[index], &tags[index], parts);
     }
