@@ -31,14 +31,14 @@ impl Chance {
             _ => 40 + self.next() % 5000,
         };
         let mut message: Vec<u8> = (0..length).map(|_| self.next() as u8).collect();
-        if self.next() % 4 > 0 && message.len() >= 40 {
+        if !self.next().is_multiple_of(4) && message.len() >= 40 {
             // Neither waiting for output nor for an end: those may take for ever.
             let op = [1, 2, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
             message[..4]
                 .copy_from_slice(&(op[self.next() as usize % op.len()] as u32).to_le_bytes());
             message[16..32].fill(0);
             message[36..40].copy_from_slice(&(self.next() as u32 % 100).to_le_bytes());
-            if self.next() % 2 > 0 {
+            if self.next().is_multiple_of(2) {
                 message[40..].fill(b'/');
             }
         }
@@ -54,18 +54,14 @@ fn main() -> Result<(), Error> {
     let connection = name::open(service, false)?;
     let mut chance = Chance(seed | 1);
     let mut reply = vec![0; 100_000];
-    for n in 0..count {
+    for _ in 0..count {
         let message = chance.message();
         let room = chance.next() as usize % reply.len();
         timeout::set(timeout::SEND | timeout::REPLY, Some(LIMIT));
         match connection.send(&message, &mut reply[..room]) {
-            Err(error) if [TIMED_OUT, GONE].contains(&error) && message.len() > 40 && n > 0 => {
-                // A handle that is none is "no such process" too; a service that has gone is for ever.
-                name::open(service, false)?;
-                if error == TIMED_OUT {
-                    return Err(error);
-                }
-            }
+            Err(TIMED_OUT) => return Err(TIMED_OUT),
+            // A handle that there is not gives the same; a service that has gone cannot be found.
+            Err(GONE) => drop(name::open(service, false)?),
             _ => {}
         }
     }
