@@ -6,6 +6,7 @@
 use super::message::{CHUNK, Command, op};
 use crate::errno;
 use crate::head::Head;
+use crate::net::nodes;
 use crate::service::SPAWN;
 use io_net_msg::{Connection, Error, Result, name};
 use io_net_os::epoll::{Epoll, Event, IN};
@@ -69,9 +70,11 @@ fn start(node: &str, command: &Command) -> std::result::Result<Running, Failure>
     let path = format!("/net/{node}/dev/name/local/{SPAWN}");
     let connection = name::open(&path, false).map_err(|error| {
         Failure::Node(match error {
-            errno::NOENT => format!(
-                "no programs may be run on {node}: there is no such node, or no \"io-net-node --spawn\" on it"
+            errno::NOENT if nodes::check(node).is_ok() => format!(
+                "{node} runs no programs of others: there is no \"io-net-node --spawn\" on it"
             ),
+            errno::NOENT => format!("there is no node {node}, or it is down"),
+            errno::OPNOTSUPP => "no Qnet runs here: start io-net with -p qnet".to_owned(),
             error => format!("cannot reach {node}: {error}"),
         })
     })?;
