@@ -82,7 +82,7 @@ const RULES: &[Rule] = &[
 const LIBC_HOMES: &[&str] = &["lib/os", "client/preload", "client/socket", "client/msg"];
 
 /// Crates from outside that a sans-IO stack may use: no clock, socket or thread in them.
-const PURE: &[&str] = &["zerocopy", "snow"];
+const PURE: &[&str] = &["zerocopy", "snow", "ring"];
 
 /// Checks the workspace.
 pub(crate) fn run() -> Outcome {

@@ -23,6 +23,8 @@ const UNSAFE_HOMES: &[&str] = &[
     "client/socket/",
     "client/preload/",
     "client/msg/src/ffi/",
+    // They fork.
+    "client/msg/tests/",
     "manager/io-net/src/loader",
     "manager/io-net/src/dispatch",
     "tests/badmodules/",

@@ -192,21 +192,12 @@ impl Message {
                 client_id,
                 scoid,
                 limit,
-            } => {
-                header.begin(kind::CONNECT_SUCCESS, 24);
-                header.put(version);
-                header.signed(&[server_id, client_id, scoid]);
-                header.put(limit);
-            }
+            } => header.connect_success(version, [server_id, client_id, scoid], limit),
             Message::ConnectFail {
                 version,
                 client_id,
                 status,
-            } => {
-                header.begin(kind::CONNECT_FAIL, 16);
-                header.put(version);
-                header.signed(&[client_id, status]);
-            }
+            } => header.connect_fail(version, [client_id, status]),
             Message::Unblock {
                 server_id,
                 client_handle,
@@ -345,6 +336,21 @@ impl Header {
         if let Some(identity) = &connect.identity {
             self.identity(identity);
         }
+    }
+
+    /// `ids` are the server's, the client's and the scoid.
+    fn connect_success(&mut self, version: u32, ids: [i32; 3], limit: u32) {
+        self.begin(kind::CONNECT_SUCCESS, 24);
+        self.put(version);
+        self.signed(&ids);
+        self.put(limit);
+    }
+
+    /// `fields` are the client's id and the status.
+    fn connect_fail(&mut self, version: u32, fields: [i32; 2]) {
+        self.begin(kind::CONNECT_FAIL, 16);
+        self.put(version);
+        self.signed(&fields);
     }
 
     fn msgsend(&mut self, send: &MsgSend) {

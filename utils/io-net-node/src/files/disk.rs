@@ -83,7 +83,7 @@ fn type_of(of: fs::FileType) -> u32 {
     .unwrap_or(kind::FILE)
 }
 
-/// Opens a plain file as `flags` ([`open`]) say; made anew it gets `mode`.
+/// Opens a plain file as `flags` ([`open()`]) say; made anew it gets `mode`.
 ///
 /// # Errors
 /// EEXIST, EISDIR; EOPNOTSUPP for what is no plain file; as [`Beneath::find`].
