@@ -648,21 +648,18 @@ fn a_client_that_scribbles_disturbs_its_own_user_at_most() {
     scribblers.iter().for_each(|s| assert_eq!(s.hear(), 1));
     let connection = attach(pid, chid);
     let end = Instant::now() + Duration::from_secs(1);
-    let (mut n, mut answered) = (0_u64, 0);
+    let mut n = 0_u64;
     while Instant::now() < end {
         n += 1;
         let mut reply = [0; 8];
         // Their marks in the port are ours too: a message may lie unseen until the next mark.
         io_net_msg::timeout::set(io_net_msg::timeout::SEND, Some(Duration::from_millis(100)));
         match connection.send(&n.to_ne_bytes(), &mut reply) {
-            Ok(_) => {
-                assert_eq!(u64::from_ne_bytes(reply), n);
-                answered += 1;
-            }
+            Ok(_) => assert_eq!(u64::from_ne_bytes(reply), n),
+            // Perhaps every one of them: the scribblers are of the same user.
             Err(error) => assert_eq!(error, Error::TIMED_OUT),
         }
     }
-    assert!(answered > 0);
     drop(scribblers);
     until("it is served again", || {
         io_net_msg::timeout::set(io_net_msg::timeout::SEND, Some(Duration::from_millis(100)));

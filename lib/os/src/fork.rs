@@ -6,8 +6,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::null_mut;
-use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Descriptors from this number on are not closed in a child.
 const TRACKED: usize = 1 << 20;
@@ -16,7 +15,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 static PRIVATE: [AtomicU64; TRACKED / 64] = [const { AtomicU64::new(0) }; TRACKED / 64];
 /// Words of `PRIVATE` that have been used, so that fork looks at no more.
 static USED: AtomicUsize = AtomicUsize::new(0);
-static HANDLER: Once = Once::new();
+static HANDLER: AtomicBool = AtomicBool::new(false);
 
 /// How many forks away from the first process of this program this one is.
 #[inline]
@@ -45,11 +44,12 @@ extern "C" fn child() {
 }
 
 fn watch_forks() {
-    // SAFETY: the handler is a function of this library. Where the library is unloaded, glibc takes
-    // the handler out.
-    HANDLER.call_once(|| unsafe {
-        libc::pthread_atfork(None, None, Some(child));
-    });
+    // Not a Once: a thread may fork while another is in here, and its child would wait for ever.
+    if !HANDLER.swap(true, Ordering::Relaxed) {
+        // SAFETY: the handler is a function of this library. Where the library is unloaded, glibc
+        // takes the handler out.
+        unsafe { libc::pthread_atfork(None, None, Some(child)) };
+    }
 }
 
 /// A descriptor that children of fork do not inherit. In a child it is closed, and this object
