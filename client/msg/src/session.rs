@@ -133,13 +133,13 @@ impl Session {
         }
     }
 
-    /// What a call ends with that was answered with `error`. Qnet takes messages back for this end and
-    /// says EINTR then, as it does not know why.
+    /// What a call ends with that was answered with `error`. Qnet takes messages back for this end, and
+    /// does not know why.
     #[cold]
     fn ended(&self, error: Error, cause: Option<Cause>) -> Error {
         let remote = self.target.0 & NODE != 0;
         match cause {
-            Some(Cause::Waived(why)) if remote && error == Error::INTERRUPTED => why,
+            Some(Cause::Waived(why)) if remote && error == Error::TAKEN_BACK => why,
             _ => error,
         }
     }

@@ -303,7 +303,7 @@ impl Clients {
             Some(Under::Send(send)) => qnet.client_unblock(now, send),
             Some(Under::Question(question)) => {
                 netmgr.forget(now, Asker::Local(question), qnet);
-                self.answer(question, &Err(Errno::EINTR));
+                self.answer(question, &Err(Errno::TAKEN_BACK));
             }
             None => {}
         }

@@ -315,7 +315,7 @@ impl Node {
         self.stats.kif_server_unblock.add(u64::from(!abandoned));
         let asker = Asker::Remote(vthread);
         if self.netmgr.forget(now, asker, &mut self.qnet) && !abandoned {
-            let _ = self.qnet.server_error(now, vthread, Errno::EINTR);
+            let _ = self.qnet.server_error(now, vthread, Errno::TAKEN_BACK);
         }
         self.servers
             .unblock(now, vthread, abandoned, &mut self.qnet);

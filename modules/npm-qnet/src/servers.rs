@@ -397,7 +397,7 @@ impl Servers {
             session.waiting.remove(at);
             self.threads.remove(&vthread);
             if !abandoned {
-                let _ = qnet.server_error(now, vthread, Errno::EINTR);
+                let _ = qnet.server_error(now, vthread, Errno::TAKEN_BACK);
             }
             return;
         }
@@ -565,7 +565,7 @@ impl Session {
             match self.end.withdraw(&flight.inflight) {
                 Withdrawal::Done => {
                     if !flight.abandoned {
-                        let _ = qnet.server_error(now, vthread, Errno::EINTR);
+                        let _ = qnet.server_error(now, vthread, Errno::TAKEN_BACK);
                     }
                     self.free(slot, threads);
                     return done + 1;

@@ -17,6 +17,9 @@ impl Errno {
     pub const ESRCH: Errno = Errno(3);
     /// The call was interrupted.
     pub const EINTR: Errno = Errno(4);
+    /// A message was taken back for its client, which knows why: its time was up, or a signal came. No
+    /// server says this (Linux's ERESTART, which programs never see).
+    pub const TAKEN_BACK: Errno = Errno(85);
     /// A table or a queue is full for now.
     pub const EAGAIN: Errno = Errno(11);
     /// The other side's memory could not be read or written.
@@ -58,6 +61,7 @@ impl fmt::Debug for Errno {
             Errno::ENOENT => "ENOENT",
             Errno::ESRCH => "ESRCH",
             Errno::EINTR => "EINTR",
+            Errno::TAKEN_BACK => "taken back",
             Errno::EAGAIN => "EAGAIN",
             Errno::EFAULT => "EFAULT",
             Errno::EINVAL => "EINVAL",

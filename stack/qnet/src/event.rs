@@ -96,7 +96,7 @@ pub enum Event {
     },
     /// A remote client wants to be unblocked. A message not yet received: take it back. A received one:
     /// tell a server whose channel has `_NTO_CHF_UNBLOCK` by a pulse and wait for its reply, else take
-    /// it back. One taken back is answered with `server_error(EINTR)`.
+    /// it back. One taken back is answered with `server_error(TAKEN_BACK)`.
     Unblock {
         /// The send.
         vthread: Vthread,

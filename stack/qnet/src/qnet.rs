@@ -382,8 +382,8 @@ impl Qnet {
         self.pump(now);
     }
 
-    /// The client's wait is to end: its time is up, or a signal came. [`Event::ClientDone`] with `EINTR`
-    /// follows, or with the server's reply where the server wants to have its say.
+    /// The client's wait is to end: its time is up, or a signal came. [`Event::ClientDone`] with
+    /// [`Errno::TAKEN_BACK`] follows, or with the server's reply where the server wants to have its say.
     pub fn client_unblock(&mut self, now: Instant, send: ClientSend) {
         let kif = &mut self.kif;
         kif.clients.unblock(&mut kif.out, send);

@@ -246,7 +246,7 @@ impl Clients {
             return;
         };
         if entry.stage != Stage::Sent {
-            return self.finish(out, send.0, Err(Errno::EINTR), 0, Payload::default());
+            return self.finish(out, send.0, Err(Errno::TAKEN_BACK), 0, Payload::default());
         }
         if entry.unblock {
             return;

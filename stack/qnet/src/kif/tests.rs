@@ -289,8 +289,8 @@ fn a_client_is_unblocked_at_once_while_the_server_knows_nothing() {
         let kif = &mut pair.client;
         kif.clients.unblock(&mut kif.out, send);
     }
-    assert_eq!(pair.at_client(), done(held, Err(Errno::EINTR), b""));
-    assert_eq!(pair.at_client(), done(reading, Err(Errno::EINTR), b""));
+    assert_eq!(pair.at_client(), done(held, Err(Errno::TAKEN_BACK), b""));
+    assert_eq!(pair.at_client(), done(reading, Err(Errno::TAKEN_BACK), b""));
     assert_eq!(pair.at_client(), None);
     // The first went along with the connect: it can be named once the connection has an answer.
     let Some(Event::Connect { client, .. }) = pair.at_server() else {
@@ -474,7 +474,7 @@ fn reads_wait_while_too_much_waits_for_the_node() {
     let gone = pair.send(conn, 10, b"").unwrap();
     let kif = &mut pair.client;
     kif.clients.unblock(&mut kif.out, gone);
-    assert_eq!(pair.at_client(), done(gone, Err(Errno::EINTR), b""));
+    assert_eq!(pair.at_client(), done(gone, Err(Errno::TAKEN_BACK), b""));
     assert_eq!(pair.at_client(), None);
     pair.client.set_congested(OTHER, false);
     let read = Event::ClientRead {
