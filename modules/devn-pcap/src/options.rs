@@ -31,13 +31,7 @@ impl PcapOptions {
     /// # Errors
     /// EINVAL where neither file is named, or a value is out of range.
     pub(crate) fn parse(options: Options<'_>) -> Result<Self, Failure> {
-        let path = |name| {
-            options
-                .text(name)
-                .filter(|p| !p.is_empty())
-                .map(PathBuf::from)
-        };
-        let (read, write) = (path("read"), path("write"));
+        let (read, write) = (path(options, "read")?, path(options, "write")?);
         if read.is_none() && write.is_none() {
             return refuse("read=: give a capture to replay, or write= one to make, or both");
         }
@@ -62,6 +56,15 @@ impl PcapOptions {
             mac,
             mtu,
         })
+    }
+}
+
+/// io-net's own directory is none that anybody has in mind.
+fn path(options: Options<'_>, name: &str) -> Result<Option<PathBuf>, Failure> {
+    match options.text(name) {
+        None => Ok(None),
+        Some(text) if text.starts_with('/') => Ok(Some(PathBuf::from(text))),
+        Some(text) => refuse(&format!("{name}={text}: give a path from the root")),
     }
 }
 
@@ -90,14 +93,14 @@ mod tests {
 
     #[test]
     fn a_file_is_needed_and_the_rest_has_defaults() {
-        let options = parse("read=a.pcap").unwrap();
-        assert_eq!(options.read, Some("a.pcap".into()));
+        let options = parse("read=/a.pcap").unwrap();
+        assert_eq!(options.read, Some("/a.pcap".into()));
         assert_eq!((options.speed, options.repeat), (Speed::Recorded, 1));
-        let options = parse("write=b.pcap,read=a.pcap,pps=7,repeat=0,mtu=9000").unwrap();
+        let options = parse("write=/b.pcap,read=/a.pcap,pps=7,repeat=0,mtu=9000").unwrap();
         assert_eq!(options.speed, Speed::Rate { pps: 7 });
         assert_eq!((options.repeat, options.mtu), (0, 9000));
         assert_eq!(options.delay, Duration::from_millis(100));
-        assert_eq!(parse("read=a,speed=full").unwrap().speed, Speed::Full);
+        assert_eq!(parse("read=/a,speed=full").unwrap().speed, Speed::Full);
     }
 
     #[test]
@@ -105,12 +108,14 @@ mod tests {
         for (bad, named) in [
             ("", "read="),
             ("read=", "read="),
-            ("read=a,write=a", "write="),
-            ("read=a,speed=fast", "speed=fast"),
-            ("read=a,pps=0", "pps=0"),
-            ("read=a,pps=5,speed=full", "pps="),
-            ("read=a,mtu=67", "mtu=67"),
-            ("read=a,mac=ff:ff:ff:ff:ff:ff", "mac="),
+            ("read=a.pcap", "from the root"),
+            ("read=/a,write=../b", "from the root"),
+            ("read=/a,write=/a", "write="),
+            ("read=/a,speed=fast", "speed=fast"),
+            ("read=/a,pps=0", "pps=0"),
+            ("read=/a,pps=5,speed=full", "pps="),
+            ("read=/a,mtu=67", "mtu=67"),
+            ("read=/a,mac=ff:ff:ff:ff:ff:ff", "mac="),
         ] {
             let failure = parse(bad).unwrap_err();
             assert_eq!(failure.errno, EINVAL, "{bad}");
