@@ -389,11 +389,7 @@ impl Transport {
             return;
         };
         let index = header.src_nd;
-        let Some(peer) = self
-            .peers
-            .get_mut(index)
-            .filter(|p| p.token == header.dst_conn)
-        else {
+        let Some(peer) = self.peers.addressed(header) else {
             self.stats.drop_no_session += 1;
             return;
         };
@@ -508,11 +504,7 @@ impl Transport {
         payload: &[u8],
     ) {
         let index = header.src_nd;
-        let Some(peer) = self
-            .peers
-            .get_mut(index)
-            .filter(|p| p.token == header.dst_conn)
-        else {
+        let Some(peer) = self.peers.addressed(header) else {
             self.stats.drop_no_session += 1;
             return;
         };

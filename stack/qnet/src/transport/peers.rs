@@ -1,6 +1,7 @@
 //! The table of peers, by their index on the wire.
 
 use super::Peer;
+use io_net_wire::lwl4::Header;
 
 /// Peers by index, from 1. An index is used again, its generation is not.
 #[derive(Default)]
@@ -60,6 +61,12 @@ impl Peers {
     pub(crate) fn get_mut(&mut self, index: u16) -> Option<&mut Peer> {
         let slot = self.slots.get_mut(usize::from(index).checked_sub(1)?)?;
         slot.peer.as_deref_mut()
+    }
+
+    /// The peer whose present token with us a frame bears.
+    pub(crate) fn addressed(&mut self, header: &Header) -> Option<&mut Peer> {
+        self.get_mut(header.src_nd)
+            .filter(|peer| peer.token == header.dst_conn)
     }
 
     /// The indices in use.
