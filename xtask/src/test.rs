@@ -6,10 +6,18 @@
 use crate::shell::{self, Outcome};
 use crate::{packages, stage, workspace};
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Crates whose atomics loom can take over, with tests called `model` to run under it.
 const MODELLED: &[&str] = &["io-net-ring", "io-net-rendezvous"];
+
+/// Seconds that one run of cargo may take in CI before it is ended, so that a test that hangs is
+/// named in a log that somebody gets to read. A whole run takes a third of it.
+const CI_LIMIT: &str = "1200";
+
+/// timeout(1)'s exit status when the time is up.
+const TIMED_OUT: i32 = 124;
 
 /// Units first, then models, then end to end on the staged build.
 pub(crate) fn run(filter: Option<&str>) -> Outcome {
@@ -51,7 +59,6 @@ fn tests(cargo_args: &[&str], test_args: &[&str], filter: Option<&str>) -> Outco
     tests_with(cargo_args, test_args, filter, &[])
 }
 
-/// Runs `cargo test`, passing its output on, and counts.
 fn tests_with(
     cargo_args: &[&str],
     test_args: &[&str],
@@ -70,19 +77,47 @@ fn tests_with(
     watch(&mut cargo)
 }
 
+/// Runs `cargo`, passing its output on, and counts; in CI for so long only.
 fn watch(cargo: &mut Command) -> Outcome<Count> {
-    let mut child = cargo
+    let mut limited = limited(cargo);
+    let mut child = if in_ci() { &mut limited } else { cargo }
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| format!("cargo does not start: {e}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let noise = std::thread::spawn(move || count_lines(stderr, |line| eprintln!("{line}")));
-    let mut count = count_lines(stdout, |line| println!("{line}"));
-    count.add(noise.join().unwrap_or_default());
+    let results = std::thread::spawn(move || count_lines(stdout, |line| println!("{line}")));
     let status = child.wait().map_err(|e| format!("cargo is lost: {e}"))?;
+    if in_ci() && status.code() == Some(TIMED_OUT) {
+        // Not waiting for the rest of the output: who hangs may hold its other end.
+        return Err(format!(
+            "no end within {CI_LIMIT} s: see which test is running above"
+        ));
+    }
+    let mut count = results.join().unwrap_or_default();
+    count.add(noise.join().unwrap_or_default());
     count.broken = !status.success() && count.failed == 0;
     Ok(count)
+}
+
+/// The same command under timeout(1), which ends its children too.
+fn limited(cargo: &Command) -> Command {
+    let mut timeout = Command::new("timeout");
+    timeout.args(["--kill-after=10", CI_LIMIT]);
+    timeout.arg(cargo.get_program()).args(cargo.get_args());
+    for (name, value) in cargo.get_envs() {
+        match value {
+            Some(value) => timeout.env(name, value),
+            None => timeout.env_remove(name),
+        };
+    }
+    timeout.current_dir(cargo.get_current_dir().unwrap_or(Path::new(".")));
+    timeout
+}
+
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ci == "true")
 }
 
 fn count_lines(from: Option<impl Read>, show: impl Fn(&str)) -> Count {
@@ -130,14 +165,13 @@ impl Count {
         }
         let passed = self.passed.saturating_sub(self.skipped.len());
         println!("{passed} passed, {} failed", self.failed);
-        let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
         if self.broken {
             return Err("some tests did not build or died".into());
         }
         if self.failed > 0 {
             return Err("tests failed".into());
         }
-        if in_ci && !self.skipped.is_empty() {
+        if in_ci() && !self.skipped.is_empty() {
             return Err("CI=true: nothing may be skipped".into());
         }
         Ok(())

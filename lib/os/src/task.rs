@@ -21,12 +21,13 @@ pub fn process_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_getpid) as u32 }
 }
 
-/// The session (setsid) of process `pid`; None where there is no such process.
+/// The session (setsid) of process `pid`, 0 where its leader is outside this PID namespace; None
+/// where there is no such process.
 #[must_use]
 pub fn session_id(pid: i32) -> Option<i32> {
     // SAFETY: getsid has no memory argument.
     let sid = unsafe { libc::getsid(pid) };
-    (sid > 0).then_some(sid)
+    (sid >= 0).then_some(sid)
 }
 
 /// Whether a thread with this id exists. An id may have been given to another thread since, so only
