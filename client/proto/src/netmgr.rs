@@ -9,8 +9,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The process id under which each node's network manager is known: QNX's `SYSMGR_PID`.
 pub const PID: i32 = 1;
-/// Its channel.
-pub const CHID: i32 = 1;
+/// Its channel: a number that no channel of a process has, as in a container process 1 is like any other.
+pub const CHID: i32 = i32::MAX;
 
 /// [`Question::kind`]: QNX's `_IO_MSG`.
 pub const IO_MSG: u16 = 0x113;
