@@ -23,6 +23,7 @@ pub mod netdev;
 pub mod packet;
 pub mod packet_ring;
 pub mod peer;
+pub mod ports;
 pub mod region;
 pub mod sched;
 pub mod seqpacket;
