@@ -1,7 +1,7 @@
-//! Tags that are beside their frame (IEEE 802.1Q-2018, 9.3).
+//! Tags of frames, in them and beside them (IEEE 802.1Q-2018, 9.3).
 
 use crate::vnet;
-use io_net_pktbuf::Packet;
+use io_net_pktbuf::{Packet, SharedPacket};
 
 /// Bytes before a tag.
 pub const TAG_AT: usize = 12;
@@ -31,4 +31,46 @@ pub fn insert(packet: &mut Packet, tag: [u8; TAG]) -> Option<()> {
     let moved = vnet::shifted(packet.vnet(), TAG as u16);
     *packet.vnet_mut() = moved;
     Some(())
+}
+
+/// The control information of a frame's 802.1Q tag: the one beside it, else the one in it.
+#[inline]
+pub fn control(packet: &SharedPacket) -> Option<u16> {
+    packet.vlan_tci().or_else(|| in_frame(packet.data()))
+}
+
+fn in_frame(frame: &[u8]) -> Option<u16> {
+    match frame.get(TAG_AT..TAG_AT + TAG)? {
+        &[0x81, 0x00, a, b] => Some(u16::from_be_bytes([a, b])),
+        _ => None,
+    }
+}
+
+/// Leaves a frame with the 802.1Q tag `control` in it, or with none, whatever it had; a further tag
+/// behind that one is payload. None for want of headroom, or where the frame is too short; it may
+/// then have lost the tag beside it.
+#[inline]
+pub fn set(packet: &mut Packet, control: Option<u16>) -> Option<()> {
+    let beside = packet.vlan_tci().is_some();
+    if beside {
+        packet.set_vlan_tci(None);
+    }
+    match (in_frame(packet.data()).filter(|_| !beside), control) {
+        (None, None) => {}
+        (None, Some(control)) => insert(packet, tag(CUSTOMER, control))?,
+        (Some(_), Some(control)) => {
+            packet.data_mut()[TAG_AT + 2..TAG_AT + TAG].copy_from_slice(&control.to_be_bytes());
+        }
+        (Some(_), None) => remove(packet),
+    }
+    Some(())
+}
+
+/// Takes the tag out of a frame that has one, and moves the offsets of its metadata.
+fn remove(packet: &mut Packet) {
+    packet.data_mut().copy_within(..TAG_AT, TAG);
+    packet.pull(TAG);
+    let vnet = packet.vnet_mut();
+    vnet.hdr_len = vnet.hdr_len.saturating_sub(TAG as u16);
+    vnet.csum_start = vnet.csum_start.saturating_sub(TAG as u16);
 }

@@ -8,8 +8,10 @@
 use crate::control;
 use crate::decide::{Decision, Verdict};
 use crate::frame::Key;
+use crate::guard::Guard;
 use crate::options::BridgeOptions;
 use crate::ports::{Change, PORTS_MAX, Ports};
+use crate::statics::Static;
 use crate::stats::Stats;
 use crate::table::Table;
 use io_net_ddk::abi::{
@@ -24,6 +26,8 @@ use io_net_ddk::{advert_name, answer};
 const AGEING: u32 = 0;
 /// The timer that keeps the time, to the second, while there is traffic.
 const TICK: u32 = 1;
+/// The loop guard's timer.
+const PROBE: u32 = 2;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// What an up packet knows and a down packet does not.
@@ -33,13 +37,19 @@ pub(crate) struct Bridge {
     pub(crate) ports: Ports,
     pub(crate) table: Table,
     pub(crate) stats: Stats,
+    /// It tells VLANs apart.
+    pub(crate) vlans: bool,
+    pub(crate) statics: Vec<Static>,
+    pub(crate) guard: Guard,
+    /// Stations have jumped so often that probes are due at once.
+    pub(crate) suspicious: bool,
     /// Frames that go down, by port.
     pub(crate) down: Box<[BurstBuf]>,
     /// Frames that go up.
     pub(crate) up: Box<BurstBuf>,
     sweep_ns: u64,
     /// The time, while `ticking`: reading the clock for each burst would cost as much as some frames.
-    now_s: u32,
+    pub(crate) now_s: u32,
     ticking: bool,
     /// There has been traffic since the last tick.
     busy: bool,
@@ -47,25 +57,33 @@ pub(crate) struct Bridge {
 
 impl Registrant for Bridge {
     fn rx_up(&mut self, burst: Burst, cx: &Cx) {
-        self.switch(burst, true, cx);
+        match self.vlans {
+            false => self.switch::<false>(burst, true, cx),
+            true => self.switch::<true>(burst, true, cx),
+        }
     }
 
     fn rx_down(&mut self, burst: Burst, cx: &Cx) {
-        self.switch(burst, false, cx);
+        match self.vlans {
+            false => self.switch::<false>(burst, false, cx),
+            true => self.switch::<true>(burst, false, cx),
+        }
     }
 
     fn timer(&mut self, id: u32, now_ns: u64, cx: &Cx) {
-        if id == TICK {
-            self.now_s = seconds(now_ns);
-            self.ticking = std::mem::take(&mut self.busy);
-            if self.ticking {
-                cx.timer(TICK, now_ns + SECOND_NS);
+        match id {
+            TICK => self.tick(now_ns, cx),
+            PROBE => {
+                self.now_s = seconds(now_ns);
+                self.probe(self.now_s, cx);
+                cx.timer(PROBE, now_ns + SECOND_NS);
             }
-            return;
+            _ => {
+                let n = self.table.forget_old(seconds(now_ns));
+                self.stats.forgotten.add(n as u64);
+                cx.timer(AGEING, now_ns + self.sweep_ns);
+            }
         }
-        let n = self.table.forget_old(seconds(now_ns));
-        self.stats.forgotten.add(n as u64);
-        cx.timer(AGEING, now_ns + self.sweep_ns);
     }
 
     fn dl_advert(&mut self, advert: &Advert, cx: &Cx) {
@@ -101,8 +119,15 @@ impl Bridge {
         if options.age_s != 0 {
             cx.timer(AGEING, cx.now_ns() + sweep_ns);
         }
+        if options.loop_guard_s != 0 {
+            cx.timer(PROBE, cx.now_ns() + SECOND_NS);
+        }
         Bridge {
-            ports: Ports::new(options.ports),
+            vlans: !options.vlans.is_empty(),
+            statics: options.statics,
+            guard: Guard::new(options.loop_guard_s),
+            suspicious: false,
+            ports: Ports::new(options.ports, options.vlans),
             table: Table::new(options.table, options.age_s),
             stats: Stats::new(cx),
             down: (0..PORTS_MAX).map(|_| BurstBuf::new()).collect(),
@@ -111,6 +136,26 @@ impl Bridge {
             now_s: 0,
             ticking: false,
             busy: false,
+        }
+    }
+
+    /// A second of traffic is over.
+    fn tick(&mut self, now_ns: u64, cx: &Cx) {
+        self.now_s = seconds(now_ns);
+        self.ticking = std::mem::take(&mut self.busy);
+        if self.ticking {
+            cx.timer(TICK, now_ns + SECOND_NS);
+        }
+        if let Some(jumps) = self.guard.second()
+            && !self.guard.is_on()
+        {
+            cx.log(
+                LOG_WARNING,
+                format_args!(
+                    "stations jumped between ports {jumps} times in a second: there is a loop, or \
+                     an address is used twice; loop_guard=SECONDS closes a port with a loop"
+                ),
+            );
         }
     }
 
@@ -129,16 +174,17 @@ impl Bridge {
 
     /// Sends each frame of a burst where it belongs. `came_up` says which way they were going.
     #[inline]
-    fn switch(&mut self, mut burst: Burst, came_up: bool, cx: &Cx) {
+    fn switch<const VLANS: bool>(&mut self, mut burst: Burst, came_up: bool, cx: &Cx) {
         let now_s = self.now_s(cx);
         let Some(first) = burst.iter().next() else {
             return;
         };
-        let key = Key::of(first);
+        let key = Key::of::<VLANS>(first);
         let decision = self.decide(key, came_up, now_s);
         let mut touched = 0;
         if let Verdict::Forward { port, endpoint } = decision.verdict
-            && burst.iter().all(|packet| Key::of(packet) == key)
+            && !VLANS
+            && burst.iter().all(|packet| Key::of::<VLANS>(packet) == key)
         {
             let n = turn_all(&mut burst, endpoint);
             decision.counter.add(n as u64);
@@ -150,12 +196,15 @@ impl Bridge {
                 let _ = self.down[usize::from(port)].push(packet);
             }
         }
-        touched |= self.sort(burst, key, decision, came_up, cx);
+        touched |= self.sort::<VLANS>(burst, key, decision, came_up, cx);
         self.send(touched, cx);
+        if std::mem::take(&mut self.suspicious) && self.guard.is_on() {
+            cx.timer(PROBE, cx.now_ns());
+        }
     }
 
     /// Puts each frame of a burst with those that go the same way. Returns a bit for each port.
-    fn sort(
+    fn sort<const VLANS: bool>(
         &mut self,
         burst: Burst,
         mut key: Key,
@@ -166,7 +215,7 @@ impl Bridge {
         let now_s = self.now_s;
         let (mut run, mut touched) = (0, 0);
         for packet in burst {
-            let next = Key::of(&packet);
+            let next = Key::of::<VLANS>(&packet);
             if next != key {
                 decision.counter.add(run);
                 (key, run) = (next, 0);
@@ -176,9 +225,9 @@ impl Bridge {
             match decision.verdict {
                 Verdict::Forward { port, endpoint } => {
                     touched |= 1 << port;
-                    self.forward(packet, port, endpoint);
+                    self.forward(packet, port, endpoint, decision.vlan);
                 }
-                other => touched |= self.elsewhere(packet, other, came_up, cx),
+                _ => touched |= self.elsewhere(packet, decision, came_up, cx),
             }
         }
         decision.counter.add(run);
@@ -195,10 +244,13 @@ impl Bridge {
 
     /// Puts a frame among those for a port.
     #[inline]
-    pub(crate) fn forward(&mut self, packet: SharedPacket, port: u8, endpoint: u16) {
+    pub(crate) fn forward(&mut self, packet: SharedPacket, port: u8, endpoint: u16, vlan: u16) {
         let Some(mut packet) = writable(packet) else {
             return self.stats.no_buffer.add(1);
         };
+        if vlan != 0 && self.shape(&mut packet, vlan, port).is_none() {
+            return self.stats.no_room.add(1);
+        }
         turn(&mut packet, endpoint);
         // A port gets one frame for each of the burst's at most, so there is room.
         let _ = self.down[usize::from(port)].push(packet);

@@ -1,7 +1,8 @@
 //! Devctl requests in JSON.
 //!
-//! - `{"cmd":"mac-list"}` gives `{"ports":[{"port","mac","link"},...],"stations":[{"mac","port",
-//!   "age_s"},...]}`;
+//! - `{"cmd":"mac-list"}` gives `{"ports":[{"port","mac","link","closed"},...],"stations":[{"mac",
+//!   "vlan","port","age_s"},...],"statics":[{"mac","vlan","port"},...],"total":N}`, with `vlan` 0
+//!   where the bridge knows none, and `total` stations beside those that fit;
 //! - `{"cmd":"mac-flush"}` forgets every station, with `"port"` those behind it, and gives
 //!   `{"forgotten":N}`.
 
@@ -37,19 +38,29 @@ fn list(bridge: &Bridge, now_s: u32) -> Value {
             "port": port.name,
             "mac": port.mac.to_string(),
             "link": if port.up { "up" } else { "down" },
+            "closed": port.closed_until_s.is_some(),
         })
     });
     let name = |port: u8| bridge.ports.get(port).map_or("?", |port| &port.name);
     let stations = bridge.table.stations().take(LIST_MAX).map(|station| {
         json!({
             "mac": station.mac.to_string(),
+            "vlan": station.mac.vlan(),
             "port": name(station.port),
             "age_s": now_s.saturating_sub(station.seen_s),
+        })
+    });
+    let statics = bridge.statics.iter().map(|one| {
+        json!({
+            "mac": one.mac.to_string(),
+            "vlan": one.mac.vlan(),
+            "port": one.port,
         })
     });
     json!({
         "ports": ports.collect::<Vec<_>>(),
         "stations": stations.collect::<Vec<_>>(),
+        "statics": statics.take(LIST_MAX).collect::<Vec<_>>(),
         "total": bridge.table.stations().count(),
     })
 }

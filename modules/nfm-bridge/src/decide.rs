@@ -2,6 +2,8 @@
 
 use crate::bridge::Bridge;
 use crate::frame::{Key, Mac};
+use crate::guard::GROUP;
+use crate::ports::Port;
 use crate::table::Learned;
 use io_net_ddk::Counter;
 
@@ -22,14 +24,17 @@ pub(crate) enum Verdict {
     /// Down to every port but the one it came from; for a group also up, at every port but the
     /// one it was sent from.
     Flood { group: bool },
+    /// It is for the group of the loop guards' probes.
+    Probe,
     /// Nowhere.
     Drop,
 }
 
-/// A verdict and the counter that it goes to.
+/// A verdict, the VLAN that it is about (0 where there are none), and the counter that it goes to.
 #[derive(Clone, Copy)]
 pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
+    pub(crate) vlan: u16,
     pub(crate) counter: Counter,
 }
 
@@ -38,61 +43,92 @@ impl Bridge {
     pub(crate) fn decide_up(&mut self, key: Key, now_s: u32) -> Decision {
         let stats = self.stats;
         let Some(ingress) = self.ports.by_endpoint(key.endpoint) else {
-            return decision(Verdict::Pass, stats.passed);
+            return decision(Verdict::Pass, 0, stats.passed);
         };
         let (dst, src) = (key.dst(), key.src());
         if key.runt {
-            return decision(Verdict::Drop, stats.runt);
+            return decision(Verdict::Drop, 0, stats.runt);
         }
         if src.is_group() || src == Mac::default() {
-            return decision(Verdict::Drop, stats.bad_source);
+            return decision(Verdict::Drop, 0, stats.bad_source);
+        }
+        if self.guard.is_on() && self.is_closed(ingress) {
+            return decision(Verdict::Drop, 0, stats.closed);
         }
         if dst.is_reserved() {
-            return decision(Verdict::Pass, stats.reserved);
+            return decision(Verdict::Pass, 0, stats.reserved);
         }
-        self.learn(src, ingress, now_s);
-        self.find_way(dst, Some(ingress), now_s)
+        let Some(vlan) = self.vlan(key, ingress) else {
+            return decision(Verdict::Drop, 0, stats.vlan);
+        };
+        if dst == GROUP && self.guard.is_on() {
+            return decision(Verdict::Probe, vlan, stats.probed);
+        }
+        self.learn(src.within(vlan), ingress, now_s);
+        self.find_way(dst, vlan, Some(ingress), now_s)
     }
 
     /// Decides about frames that the local stack of an interface sends.
     pub(crate) fn decide_down(&mut self, key: Key, now_s: u32) -> Decision {
         let stats = self.stats;
-        if self.ports.by_endpoint(key.endpoint).is_none() {
-            return decision(Verdict::Pass, stats.passed);
-        }
+        let Some(port) = self.ports.by_endpoint(key.endpoint) else {
+            return decision(Verdict::Pass, 0, stats.passed);
+        };
         if key.runt {
-            return decision(Verdict::Drop, stats.runt);
+            return decision(Verdict::Drop, 0, stats.runt);
         }
         if key.dst().is_reserved() {
-            return decision(Verdict::Pass, stats.reserved);
+            return decision(Verdict::Pass, 0, stats.reserved);
         }
-        self.find_way(key.dst(), None, now_s)
+        match self.vlan(key, port) {
+            Some(vlan) => self.find_way(key.dst(), vlan, None, now_s),
+            None => decision(Verdict::Drop, 0, stats.vlan),
+        }
     }
 
-    fn find_way(&self, dst: Mac, ingress: Option<u8>, now_s: u32) -> Decision {
+    /// The VLAN of frames that come in by `port`: 0 in a bridge that knows none.
+    fn vlan(&self, key: Key, port: u8) -> Option<u16> {
+        match self.vlans {
+            true => self.ports.get(port)?.vlans.admit(key.tag),
+            false => Some(0),
+        }
+    }
+
+    fn is_closed(&self, port: u8) -> bool {
+        let port = self.ports.get(port);
+        port.is_some_and(|port| port.closed_until_s.is_some())
+    }
+
+    fn find_way(&self, dst: Mac, vlan: u16, ingress: Option<u8>, now_s: u32) -> Decision {
         let stats = &self.stats;
+        let decision = |verdict, counter| decision(verdict, vlan, counter);
         if dst.is_group() {
             return decision(Verdict::Flood { group: true }, stats.group);
         }
         let own = self.ports.by_mac(dst).filter(|_| dst != Mac::default());
-        if let Some(port) = own.and_then(|port| self.ports.get(port)) {
+        let own = own.and_then(|port| self.ports.get(port));
+        if let Some(port) = own.filter(|port| port.vlans.carries(vlan)) {
             return decision(Verdict::Local(port.endpoint), stats.local);
         }
-        let known = self.table.find(dst, now_s);
-        if known.is_some() && known == ingress {
-            return decision(Verdict::Drop, stats.hairpin);
-        }
-        let forward = |(port, to): (u8, &crate::ports::Port)| Verdict::Forward {
+        let forward = |(port, to): (u8, &Port)| Verdict::Forward {
             port,
             endpoint: to.endpoint,
         };
-        let mut others = self.ports.others(ingress);
-        if let Some(port) = known {
-            if let Some(found) = others.find(|(index, _)| *index == port) {
-                return decision(forward(found), stats.forwarded);
-            }
-            others = self.ports.others(ingress);
+        let (port, fixed) = match self.fixed(dst.within(vlan)) {
+            Some(fixed) => (fixed, true),
+            None => (self.table.find(dst.within(vlan), now_s), false),
+        };
+        if port.is_some() && port == ingress {
+            return decision(Verdict::Drop, stats.hairpin);
         }
+        let mut others = self.ports.others(ingress, vlan);
+        if let Some(found) = others.find(|(index, _)| Some(*index) == port) {
+            return decision(forward(found), stats.forwarded);
+        }
+        if fixed {
+            return decision(Verdict::Drop, stats.no_port);
+        }
+        let mut others = self.ports.others(ingress, vlan);
         match (others.next(), others.next()) {
             (None, _) => decision(Verdict::Drop, stats.no_port),
             (Some(only), None) => decision(forward(only), stats.unknown),
@@ -100,9 +136,16 @@ impl Bridge {
         }
     }
 
+    /// Where the operator has put a station: its port, if that is there. None for other stations.
+    fn fixed(&self, mac: Mac) -> Option<Option<u8>> {
+        let one = self.statics.iter().find(|one| one.mac == mac)?;
+        Some(self.ports.by_name(&one.port))
+    }
+
     fn learn(&mut self, src: Mac, ingress: u8, now_s: u32) {
-        // A port's own address belongs to the local stack, whoever uses it outside.
-        if self.ports.by_mac(src).is_some() {
+        // A port's own address belongs to the local stack, whoever uses it outside; a static one to
+        // its port.
+        if self.ports.by_mac(src.within(0)).is_some() || self.fixed(src).is_some() {
             return;
         }
         match self.table.learn(src, ingress, now_s) {
@@ -112,11 +155,18 @@ impl Bridge {
                 self.stats.learned.add(1);
                 self.stats.evicted.add(1);
             }
-            Learned::Moved => self.stats.moved.add(1),
+            Learned::Moved => {
+                self.stats.moved.add(1);
+                self.suspicious |= self.guard.jumped();
+            }
         }
     }
 }
 
-fn decision(verdict: Verdict, counter: Counter) -> Decision {
-    Decision { verdict, counter }
+fn decision(verdict: Verdict, vlan: u16, counter: Counter) -> Decision {
+    Decision {
+        verdict,
+        vlan,
+        counter,
+    }
 }

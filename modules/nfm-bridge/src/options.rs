@@ -1,5 +1,7 @@
 //! The options, checked.
 
+use crate::statics::{self, Static};
+use crate::vlans::{self, Vlans};
 use io_net_ddk::errno::EINVAL;
 use io_net_ddk::{Failure, Options};
 
@@ -12,6 +14,12 @@ pub(crate) struct BridgeOptions {
     pub(crate) age_s: u32,
     /// Stations to remember.
     pub(crate) table: usize,
+    /// The VLANs of the ports that have any; empty where the bridge knows none.
+    pub(crate) vlans: Vec<(String, Vlans)>,
+    /// Stations whose port is given.
+    pub(crate) statics: Vec<Static>,
+    /// Seconds for which the loop guard closes a port; 0 for no guard.
+    pub(crate) loop_guard_s: u32,
 }
 
 impl BridgeOptions {
@@ -27,7 +35,18 @@ impl BridgeOptions {
             let text = "option ports: give names of interfaces with colons between, en0:en1";
             return Err(Failure::new(EINVAL, text));
         }
+        let vlans = vlans::parse(options)?;
+        let statics = statics::parse(options, !vlans.is_empty())?;
+        let named = vlans.iter().map(|(port, _)| port);
+        let mut named = named.chain(statics.iter().map(|one| &one.port));
+        if let Some(port) = named.find(|port| !ports.is_empty() && !ports.contains(port)) {
+            let text = format!("an option is about {port}, which ports= does not name");
+            return Err(Failure::new(EINVAL, text));
+        }
         Ok(BridgeOptions {
+            vlans,
+            statics,
+            loop_guard_s: options.number("loop_guard")?.unwrap_or(0),
             ports,
             age_s: options.number("age")?.unwrap_or(300),
             table,
@@ -53,7 +72,16 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for bad in ["table=7", "table=1048577", "ports=", "ports=en0:", "age=x"] {
+        for bad in [
+            "table=7",
+            "table=1048577",
+            "ports=",
+            "ports=en0:",
+            "age=x",
+            "loop_guard=-1",
+            "ports=en0:en1,access=en2:5",
+            "ports=en0:en1,static=02:00:00:00:00:01=en2",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

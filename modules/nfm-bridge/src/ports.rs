@@ -1,6 +1,7 @@
 //! The interfaces that are bridged, as adverts tell of them.
 
 use crate::frame::Mac;
+use crate::vlans::Vlans;
 use io_net_ddk::abi::{ADVERT_DYING, ADVERT_LINK_UP, Advert};
 use io_net_ddk::advert_name;
 
@@ -14,7 +15,15 @@ pub(crate) struct Port {
     pub(crate) endpoint: u16,
     /// Its own address; nobody's where the advert gives none.
     pub(crate) mac: Mac,
+    /// It has a link, and the loop guard has not closed it.
+    pub(crate) open: bool,
+    /// It has a link.
     pub(crate) up: bool,
+    /// When the loop guard opens it again, in seconds.
+    pub(crate) closed_until_s: Option<u32>,
+    /// The layer `en`, as io-net numbers it.
+    pub(crate) cell: u16,
+    pub(crate) vlans: Vlans,
 }
 
 /// What an advert changed.
@@ -34,13 +43,16 @@ pub(crate) enum Change {
 pub(crate) struct Ports {
     /// Names of those wanted; empty for all.
     wanted: Vec<String>,
+    /// Those of the ports that have any, by name.
+    vlans: Vec<(String, Vlans)>,
     ports: Vec<Option<Port>>,
 }
 
 impl Ports {
-    pub(crate) fn new(wanted: Vec<String>) -> Ports {
+    pub(crate) fn new(wanted: Vec<String>, vlans: Vec<(String, Vlans)>) -> Ports {
         Ports {
             wanted,
+            vlans,
             ports: Vec::with_capacity(PORTS_MAX),
         }
     }
@@ -71,11 +83,36 @@ impl Ports {
         found.map(|(index, _)| index)
     }
 
-    /// Ports that a frame can be sent to, without the one it came from.
-    pub(crate) fn others(&self, ingress: Option<u8>) -> impl Iterator<Item = (u8, &Port)> {
+    /// Ports that a frame of `vlan` can be sent to, without the one it came from.
+    pub(crate) fn others(
+        &self,
+        ingress: Option<u8>,
+        vlan: u16,
+    ) -> impl Iterator<Item = (u8, &Port)> {
         let other = move |index: u8| Some(index) != ingress;
         self.iter()
-            .filter(move |(index, port)| port.up && other(*index))
+            .filter(move |(index, port)| port.open && other(*index) && port.vlans.carries(vlan))
+    }
+
+    /// Closes a port until `until_s`. False where it is closed already.
+    pub(crate) fn close(&mut self, index: u8, until_s: u32) -> bool {
+        let Some(port) = self.ports.get_mut(usize::from(index)) else {
+            return false;
+        };
+        let Some(port) = port.as_mut().filter(|port| port.closed_until_s.is_none()) else {
+            return false;
+        };
+        (port.open, port.closed_until_s) = (false, Some(until_s));
+        true
+    }
+
+    /// Opens the ports whose time is over.
+    pub(crate) fn reopen(&mut self, now_s: u32) {
+        for port in self.ports.iter_mut().flatten() {
+            if port.closed_until_s.is_some_and(|until| now_s >= until) {
+                (port.open, port.closed_until_s) = (port.up, None);
+            }
+        }
     }
 
     /// Takes note of an advert.
@@ -96,6 +133,9 @@ impl Ports {
             };
         }
         let [a, b, c, d, e, f, ..] = advert.mac;
+        let closed_until_s = known.and_then(|index| self.get(index)?.closed_until_s);
+        let up = advert.flags & ADVERT_LINK_UP != 0;
+        let vlans = self.vlans.iter().find(|(port, _)| port == name);
         let port = Port {
             name: name.to_owned(),
             endpoint: advert.endpoint,
@@ -103,9 +143,12 @@ impl Ports {
                 6 => Mac::new([a, b, c, d, e, f]),
                 _ => Mac::default(),
             },
-            up: advert.flags & ADVERT_LINK_UP != 0,
+            open: up && closed_until_s.is_none(),
+            up,
+            closed_until_s,
+            cell: advert.cell,
+            vlans: vlans.map(|(_, vlans)| vlans.clone()).unwrap_or_default(),
         };
-        let up = port.up;
         match known.or_else(|| self.free()) {
             Some(index) => self.ports[usize::from(index)] = Some(port),
             None => return Change::TooMany,
@@ -139,7 +182,7 @@ mod tests {
 
     #[test]
     fn ports_come_change_and_go() {
-        let mut ports = Ports::new(Vec::new());
+        let mut ports = Ports::new(Vec::new(), Vec::new());
         assert_eq!(
             ports.advertised(&advert(3, ADVERT_LINK_UP)),
             Change::Present
@@ -155,9 +198,9 @@ mod tests {
         assert_eq!(ports.by_endpoint(5), Some(1));
         assert_eq!(ports.by_name("en3"), Some(0));
         assert_eq!(ports.by_mac(Mac::new([0, 0, 0, 0, 0, 6])), Some(1));
-        assert_eq!(ports.others(Some(0)).count(), 1);
+        assert_eq!(ports.others(Some(0), 0).count(), 1);
         assert_eq!(ports.advertised(&advert(5, 0)), Change::Lost(1));
-        assert_eq!(ports.others(Some(0)).count(), 0);
+        assert_eq!(ports.others(Some(0), 0).count(), 0);
         assert_eq!(ports.advertised(&advert(3, ADVERT_DYING)), Change::Lost(0));
         assert_eq!(ports.advertised(&advert(3, ADVERT_DYING)), Change::None);
         assert_eq!(
@@ -168,14 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_port_stays_closed_for_its_time() {
+        let mut ports = Ports::new(Vec::new(), Vec::new());
+        ports.advertised(&advert(3, ADVERT_LINK_UP));
+        assert!(ports.close(0, 10) && !ports.close(0, 20) && !ports.close(1, 10));
+        ports.advertised(&advert(3, ADVERT_LINK_UP));
+        ports.reopen(9);
+        assert_eq!(ports.others(None, 0).count(), 0);
+        ports.reopen(10);
+        assert_eq!(ports.others(None, 0).count(), 1);
+    }
+
+    #[test]
     fn only_the_named_ones_and_only_so_many() {
-        let mut ports = Ports::new(vec!["en1".into()]);
+        let mut ports = Ports::new(vec!["en1".into()], Vec::new());
         assert_eq!(ports.advertised(&advert(0, ADVERT_LINK_UP)), Change::None);
         assert_eq!(
             ports.advertised(&advert(1, ADVERT_LINK_UP)),
             Change::Present
         );
-        let mut ports = Ports::new(Vec::new());
+        let mut ports = Ports::new(Vec::new(), Vec::new());
         for endpoint in 0..64 {
             assert_eq!(ports.advertised(&advert(endpoint, 1)), Change::Present);
         }

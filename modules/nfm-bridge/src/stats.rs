@@ -24,6 +24,14 @@ pub(crate) struct Stats {
     pub(crate) bad_source: Counter,
     /// Dropped: there is no other port.
     pub(crate) no_port: Counter,
+    /// Dropped: the port carries no such VLAN.
+    pub(crate) vlan: Counter,
+    /// Dropped: the loop guard has closed the port.
+    pub(crate) closed: Counter,
+    /// Dropped: no headroom for a tag.
+    pub(crate) no_room: Counter,
+    /// Probes of this or another bridge that came in.
+    pub(crate) probed: Counter,
     /// Copies for further ports that were not made for want of a buffer.
     pub(crate) no_buffer: Counter,
     /// Stations learned, moved to another port, put out of a full set, forgotten.
@@ -31,6 +39,9 @@ pub(crate) struct Stats {
     pub(crate) moved: Counter,
     pub(crate) evicted: Counter,
     pub(crate) forgotten: Counter,
+    /// Probes sent, and loops that they found.
+    pub(crate) probes: Counter,
+    pub(crate) loops: Counter,
 }
 
 impl Stats {
@@ -46,11 +57,17 @@ impl Stats {
             runt: cx.counter(c"drop_runt"),
             bad_source: cx.counter(c"drop_bad_source"),
             no_port: cx.counter(c"drop_no_port"),
+            vlan: cx.counter(c"drop_vlan"),
+            closed: cx.counter(c"drop_closed"),
+            no_room: cx.counter(c"drop_no_headroom"),
+            probed: cx.counter(c"probes_in"),
             no_buffer: cx.counter(c"drop_no_buffer"),
             learned: cx.counter(c"stations_learned"),
             moved: cx.counter(c"stations_moved"),
             evicted: cx.counter(c"stations_evicted"),
             forgotten: cx.counter(c"stations_forgotten"),
+            probes: cx.counter(c"probes_out"),
+            loops: cx.counter(c"loops"),
         }
     }
 }

@@ -61,6 +61,10 @@ fn sent(kit: &mut Kit, bytes: &[u8]) -> Vec<(bool, u16)> {
 fn it_conforms() {
     conformance::run(built_module("nfm-bridge"), "");
     conformance::run(built_module("nfm-bridge"), "ports=en0:en1,age=1,table=8");
+    conformance::run(
+        built_module("nfm-bridge"),
+        "access=en0:10,trunk=en1:10+20,loop_guard=5",
+    );
 }
 
 #[test]
@@ -252,5 +256,179 @@ fn operators_list_and_flush() {
     let refused = ask(r#"{"cmd":"mac-flush","port":"en9"}"#).unwrap_err();
     assert!(refused.text.contains("en9"));
     assert!(ask("{").is_err() && ask("{}").is_err());
+    kit.stop().unwrap();
+}
+
+/// The same frame with a tag.
+fn tagged(control: u16, frame: &[u8]) -> Vec<u8> {
+    let [a, b] = control.to_be_bytes();
+    [&frame[..12], &[0x81, 0, a, b], &frame[12..]].concat()
+}
+
+/// What comes out where, (up, endpoint, bytes) of each, after `bytes` came in at `endpoint`.
+fn out(kit: &mut Kit, endpoint: u16, bytes: &[u8]) -> Vec<(bool, u16, Vec<u8>)> {
+    let packet = kit.packet(bytes).unwrap();
+    kit.rx_up(0, endpoint, vec![packet]);
+    let mut all: Vec<_> = kit
+        .take_sent()
+        .iter()
+        .map(|sent| (sent.up, sent.packet.endpoint(), sent.packet.data().to_vec()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn vlans_are_apart_and_each_port_gets_its_form() {
+    let mut kit = bridge(
+        "access=en0:10,trunk=en1:10+20,access=en2:20,access=en3:10",
+        5,
+    );
+    let plain = frame(BROADCAST, station(1));
+    // Down to the trunk with a tag, to the other port of VLAN 10 without; up to their stacks too.
+    let with = tagged(10, &plain);
+    let expected = [
+        (false, 1, with.clone()),
+        (false, 3, plain.clone()),
+        (true, 0, plain.clone()),
+        (true, 1, with.clone()),
+        (true, 3, plain.clone()),
+    ];
+    assert_eq!(out(&mut kit, 0, &plain), expected);
+    // The priority stays, and the way back is known in this VLAN.
+    let back = frame(station(1), station(2));
+    assert_eq!(
+        out(&mut kit, 1, &tagged(0xa00a, &back)),
+        [(false, 0, back.clone())]
+    );
+    let unknown = frame(station(1), station(3));
+    assert_eq!(
+        out(&mut kit, 2, &unknown),
+        [(false, 1, tagged(20, &unknown))]
+    );
+    // Priority without a VLAN: the port's own.
+    let priority = tagged(0x6000, &frame(station(2), station(1)));
+    assert_eq!(
+        out(&mut kit, 0, &priority),
+        [(false, 1, tagged(0x600a, &frame(station(2), station(1))))]
+    );
+    assert_eq!(kit.counter("drop_vlan"), 0);
+    kit.stop().unwrap();
+}
+
+#[test]
+fn frames_of_vlans_that_a_port_does_not_carry_are_dropped_and_counted() {
+    let mut kit = bridge("access=en0:10,trunk=en1:10+20,native=en1:5", 3);
+    let plain = frame(BROADCAST, station(1));
+    for (endpoint, bytes) in [
+        (0, tagged(10, &plain)),
+        (0, tagged(20, &plain)),
+        (1, tagged(30, &plain)),
+        (1, tagged(5, &plain)),
+        (2, plain.clone()),
+        (
+            0,
+            plain[..12].iter().chain(&[0x81, 0, 0]).copied().collect(),
+        ),
+    ] {
+        let came_out = out(&mut kit, endpoint, &bytes);
+        let escaped = came_out.iter().any(|(up, at, _)| !up && *at != 1);
+        assert!(!escaped, "{endpoint}: {came_out:?}");
+    }
+    assert_eq!(kit.counter("drop_vlan"), 5);
+    assert_eq!(out(&mut kit, 1, &plain), [(true, 1, plain.clone())]);
+    kit.stop().unwrap();
+}
+
+#[test]
+fn local_stacks_take_part_in_the_vlans_of_their_ports() {
+    let mut kit = bridge("access=en0:10,trunk=en1:10+20", 2);
+    let to_trunk = frame(own(1), station(1));
+    assert_eq!(
+        out(&mut kit, 0, &to_trunk),
+        [(true, 1, tagged(10, &to_trunk))]
+    );
+    let to_access = tagged(20, &frame(own(0), station(1)));
+    assert_eq!(out(&mut kit, 1, &to_access), []);
+    let reply = frame(station(1), own(1));
+    let packet = kit.packet(&tagged(10, &reply)).unwrap();
+    kit.rx_down(0, 1, vec![packet]);
+    assert_eq!(sent(&mut kit, &reply), [(false, 0)]);
+    kit.stop().unwrap();
+}
+
+#[test]
+fn a_static_station_stays_at_its_port() {
+    let mut kit = bridge("static=02:00:00:00:01:07=en2,age=10", 4);
+    let fixed = station(7);
+    assert_eq!(switched(&mut kit, 0, fixed, station(1)), [(false, 2)]);
+    // Who pretends to be it elsewhere changes nothing, nor does time.
+    switched(&mut kit, 1, BROADCAST, fixed);
+    kit.advance(Duration::from_secs(60));
+    assert_eq!(switched(&mut kit, 0, fixed, station(1)), [(false, 2)]);
+    assert_eq!(switched(&mut kit, 2, fixed, station(3)), []);
+    // Without its port its frames go nowhere, not everywhere.
+    let mut dying = advert(2);
+    dying.flags = ADVERT_DYING;
+    kit.advertise(&dying);
+    assert_eq!(switched(&mut kit, 0, fixed, station(1)), []);
+    assert_eq!(
+        (kit.counter("drop_hairpin"), kit.counter("drop_no_port")),
+        (1, 1)
+    );
+    kit.stop().unwrap();
+}
+
+/// The probes that went out, by port.
+fn probes(kit: &mut Kit) -> Vec<(u16, Vec<u8>)> {
+    let sent = kit.take_sent();
+    let all = sent.iter().map(|sent| {
+        assert!(!sent.up);
+        (sent.packet.endpoint(), sent.packet.data().to_vec())
+    });
+    all.collect()
+}
+
+#[test]
+fn a_loop_closes_one_of_its_ports_until_it_is_gone() {
+    let mut kit = bridge("loop_guard=5", 3);
+    kit.advance(Duration::from_secs(1));
+    let sent = probes(&mut kit);
+    assert_eq!(sent.len(), 3);
+    // A cable from en0 to en1: each hears the other's probe.
+    assert_eq!(out(&mut kit, 0, &sent[1].1), []);
+    assert_eq!(kit.counter("loops"), 0);
+    assert_eq!(out(&mut kit, 1, &sent[0].1), []);
+    assert_eq!((kit.counter("loops"), kit.counter("probes_in")), (1, 2));
+    assert_eq!(switched(&mut kit, 1, BROADCAST, station(1)), []);
+    assert_eq!(kit.counter("drop_closed"), 1);
+    let flooded = [(false, 2), (true, 0), (true, 1), (true, 2)];
+    assert_eq!(switched(&mut kit, 0, BROADCAST, station(2)), flooded);
+    for _ in 0..6 {
+        kit.advance(Duration::from_secs(1));
+    }
+    kit.take_sent();
+    assert_eq!(switched(&mut kit, 1, station(2), station(1)), [(false, 0)]);
+    kit.stop().unwrap();
+}
+
+#[test]
+fn jumping_stations_bring_probes_at_once_and_other_bridges_probes_pass() {
+    let mut kit = bridge("loop_guard=5", 3);
+    for n in 0..20 {
+        switched(&mut kit, n % 2, BROADCAST, station(1));
+    }
+    kit.advance(Duration::from_millis(1));
+    let mut sent = probes(&mut kit);
+    assert_eq!(sent.len(), 3);
+    // Somebody else's identity.
+    let foreign = &mut sent[0].1;
+    foreign[25] ^= 1;
+    let places: Vec<bool> = out(&mut kit, 1, foreign)
+        .iter()
+        .map(|sent| sent.0)
+        .collect();
+    assert_eq!(places, [false, false, true, true, true]);
+    assert_eq!(kit.counter("loops"), 0);
     kit.stop().unwrap();
 }
