@@ -57,6 +57,11 @@ const RULES: &[Rule] = &[
         may: &["client/", "lib/os"],
     },
     Rule {
+        of: "utils/gns",
+        // It keeps names in etcd, and waits for signals.
+        may: &["client/", "lib/etcd", "lib/os"],
+    },
+    Rule {
         of: "utils/",
         may: &["client/"],
     },

@@ -8,7 +8,9 @@ use std::process::Command;
 /// Everything that a test or a bench runs and a bare Debian lacks. This is the only list.
 pub(crate) const PACKAGES: &[&str] = &[
     "curl",
+    "dnsmasq-base",
     "dpdk-dev",
+    "etcd-server",
     "fuse3",
     "gcc",
     "iperf3",

@@ -9,6 +9,7 @@
 //! | [`view`] | | a mapped segment, and its wake-up protocols |
 //! | [`name`] | programs and `npm-qnet`, in `<run>/name` | names of channels |
 //! | [`netmgr`] | program and `npm-qnet`, by message | questions about nodes |
+//! | [`gns`] | programs and `gns`, by message | questions about global names |
 //! | [`address`] | | socket addresses |
 //! | `control` | `io-netctl` and the manager | JSON lines (feature `control`) |
 //!
@@ -44,6 +45,7 @@
 pub mod address;
 #[cfg(feature = "control")]
 pub mod control;
+pub mod gns;
 pub mod name;
 pub mod netmgr;
 pub mod options;

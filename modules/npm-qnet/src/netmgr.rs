@@ -9,6 +9,7 @@ use io_net_qnet::{
     Channel, ClientConn, ClientSend, Errno, Identity, Lookup, Nd, Payload, Qnet, Query, SendInfo,
     Vthread,
 };
+use io_net_rendezvous::path;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -53,7 +54,7 @@ struct Forwarded {
 
 /// The network manager.
 pub(crate) struct Netmgr {
-    names: PathBuf,
+    run_dir: PathBuf,
     /// Names that are being looked up, and how much of the text they were.
     lookups: HashMap<Query, (Asker, u32)>,
     forwarded: HashMap<ClientSend, Forwarded>,
@@ -68,7 +69,7 @@ pub(crate) struct Netmgr {
 impl Netmgr {
     pub(crate) fn new(run_dir: &std::path::Path) -> Self {
         Netmgr {
-            names: run_dir.join(DIRECTORY),
+            run_dir: run_dir.to_owned(),
             lookups: HashMap::new(),
             forwarded: HashMap::new(),
             searches: HashMap::new(),
@@ -143,9 +144,11 @@ impl Netmgr {
         if !matches!(scope, "local" | "global") || !is_valid(name) {
             return Err(Errno::EINVAL);
         }
-        let file = self.names.join(scope).join(name);
-        let entry = read_entry(&file).filter(Entry::is_alive);
-        let entry = entry.ok_or(Errno::ENOENT)?;
+        let file = self.run_dir.join(DIRECTORY).join(scope).join(name);
+        let serves = |entry: &Entry| {
+            entry.is_alive() && path::channel(&self.run_dir, entry.pid, entry.chid).exists()
+        };
+        let entry = read_entry(&file).filter(serves).ok_or(Errno::ENOENT)?;
         let answer = Answer {
             nd: 0,
             len: 0,

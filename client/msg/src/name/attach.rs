@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use io_net_proto::name::{DIRECTORY, Entry, LEN_MAX, is_valid, started};
 use io_net_rendezvous::path;
 
+use super::gns;
 use super::path::Scope;
 use super::resolve::{read, serves};
+use crate::Connection;
 use crate::error::{Error, Result};
 
 /// Everybody may attach, and only remove what is theirs.
@@ -30,6 +32,9 @@ const WELL_KNOWN_RUN: &str = "/run/io-net";
 pub struct Attached {
     file: PathBuf,
     entry: Entry,
+    /// Open as long as a global name is there, so that gns notices when this process dies.
+    gns: Option<Connection>,
+    name: String,
 }
 
 impl Attached {
@@ -53,10 +58,24 @@ impl Attached {
             started: started(pid).ok_or(Error(libc::EIO))?,
         };
         let run = path::run();
-        attach(&run, name, scope, entry).map_err(|error| match (error, scope) {
+        let attached = attach(&run, name, scope, entry);
+        let mut attached = attached.map_err(|error| match (error, scope) {
             (Error(libc::EACCES), Scope::Global) => Error::NOT_PERMITTED,
             (error, _) => error,
-        })
+        })?;
+        if scope == Scope::Global && name != gns::NAME {
+            attached.gns = gns::connect();
+        }
+        attached.tell();
+        Ok(attached)
+    }
+
+    /// Has other nodes told that the name has come or gone. What they are not told now they find out
+    /// when they ask for the name.
+    fn tell(&self) {
+        if let Some(gns) = &self.gns {
+            let _ = gns::changed(gns, &self.name);
+        }
     }
 
     /// The name's file.
@@ -72,6 +91,7 @@ impl Drop for Attached {
         let own = self.entry.pid.cast_unsigned() == std::process::id();
         if own && read(&self.file) == Some(self.entry) {
             let _ = fs::remove_file(&self.file);
+            self.tell();
         }
     }
 }
@@ -81,9 +101,13 @@ fn attach(run: &Path, name: &str, scope: Scope, entry: Entry) -> Result<Attached
     let lock = File::open(&dir)?;
     lock.lock()?;
     let (parents, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let within = match scope {
+        Scope::Local => OPEN_TO_ALL,
+        Scope::Global => OWNERS,
+    };
     for parent in parents.split('/').filter(|p| !p.is_empty()) {
         dir.push(parent);
-        make(&dir, OPEN_TO_ALL)?;
+        make(&dir, within)?;
         trusted(&dir)?;
     }
     let file = dir.join(last);
@@ -95,7 +119,12 @@ fn attach(run: &Path, name: &str, scope: Scope, entry: Entry) -> Result<Attached
         _ => {}
     }
     write(&dir, &file, entry)?;
-    Ok(Attached { file, entry })
+    Ok(Attached {
+        file,
+        entry,
+        gns: None,
+        name: name.to_owned(),
+    })
 }
 
 /// Makes the directories that names lie in, as far as they are not there, and returns the scope's.

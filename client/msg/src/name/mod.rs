@@ -10,16 +10,18 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `attach` | gives a name to a channel |
+//! | `gns` | the service that knows which nodes have a global name |
 //! | [`path`] | takes `/net/NODE/dev/name/...` and other paths apart |
 //! | `resolve` | finds the channel that a path means, on this node or another |
 
 mod attach;
+mod gns;
 pub mod path;
 mod resolve;
 
 pub use attach::Attached;
 pub use path::{Path, Scope};
-pub use resolve::{Place, resolve};
+pub use resolve::{Place, here, resolve};
 
 use crate::{Channel, Connection, Error, Result, flags};
 

@@ -1,4 +1,4 @@
-//! From a path to a channel: this node's names are files, those of others are asked of Qnet.
+//! From a path to a channel: this node's names are files, those of others are asked of gns and of Qnet.
 
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use io_net_proto::name::{DIRECTORY, Entry};
 use io_net_rendezvous::path as rendezvous;
 
+use super::gns;
 use super::path::{Path, Scope};
 use crate::error::{Error, Result};
 use crate::{flags, netmgr};
@@ -24,39 +25,30 @@ pub struct Place {
     pub chid: i32,
 }
 
-/// Finds the channel that has a name.
+/// Finds the channel that has a name. A global name that this node has not may be another's.
 ///
 /// # Errors
-/// ENOENT where nobody has it, EACCES, ENOTSUP for another node without Qnet; what Qnet says.
+/// ENOENT where nobody has it, EACCES, ENOTSUP for another node without Qnet; EHOSTUNREACH where
+/// nobody answers who would know; what Qnet says.
 pub fn resolve(path: &Path<'_>) -> Result<Place> {
-    match path.node {
-        None => here(path),
-        Some(node) => there(node, path),
+    match (path.node, path.scope) {
+        (Some(node), _) => there(node, path),
+        (None, Scope::Local) => here(path.scope, path.name).ok_or(NONE),
+        (None, Scope::Global) => here(path.scope, path.name).map_or_else(|| elsewhere(path), Ok),
     }
 }
 
-/// On this node; a global name that is not here may be on another.
-fn here(path: &Path<'_>) -> Result<Place> {
+/// On this node: the channel of a living process.
+#[must_use]
+pub fn here(scope: Scope, name: &str) -> Option<Place> {
     let run = rendezvous::run();
-    let file = run
-        .join(DIRECTORY)
-        .join(path.scope.directory())
-        .join(path.name);
-    let found = read(&file)
-        .filter(|entry| serves(&run, entry))
-        .map(|entry| Place {
-            nd: flags::ND_LOCAL_NODE,
-            pid: entry.pid,
-            chid: entry.chid,
-        });
-    match (found, path.scope) {
-        (Some(place), _) => Ok(place),
-        (None, Scope::Local) => Err(NONE),
-        (None, Scope::Global) => match ask(flags::ND_LOCAL_NODE, path) {
-            Err(Error(libc::ENOTSUP)) => Err(NONE),
-            other => other,
-        },
-    }
+    let file = run.join(DIRECTORY).join(scope.directory()).join(name);
+    let entry = read(&file).filter(|entry| serves(&run, entry))?;
+    Some(Place {
+        nd: flags::ND_LOCAL_NODE,
+        pid: entry.pid,
+        chid: entry.chid,
+    })
 }
 
 /// On the node that was named, which may be this one.
@@ -66,10 +58,24 @@ fn there(node: &str, path: &Path<'_>) -> Result<Place> {
         return Err(NONE);
     }
     if nd == flags::ND_LOCAL_NODE {
-        here(path)
+        here(path.scope, path.name).ok_or(NONE)
     } else {
         ask(nd, path)
     }
+}
+
+/// A global name on other nodes: on those that gns knows to have it, or without gns on those that
+/// Qnet has met. Whether a node still has it only that node can say.
+fn elsewhere(path: &Path<'_>) -> Result<Place> {
+    let Some(gns) = gns::connect() else {
+        return match ask(flags::ND_LOCAL_NODE, path) {
+            Err(Error(libc::ENOTSUP)) => Err(NONE),
+            other => other,
+        };
+    };
+    let nodes = gns::find(&gns, path.name)?;
+    let mut found = nodes.iter().map(|node| there(node, path));
+    found.find_map(Result::ok).ok_or(NONE)
 }
 
 fn ask(nd: u32, path: &Path<'_>) -> Result<Place> {
