@@ -228,11 +228,12 @@ impl Core {
                         Want::Pulses => None,
                     };
                     self.leave(&mut inbox);
-                    return late.ok_or(Error::TIMED_OUT);
+                    return late.ok_or_else(|| deadline.error());
                 }
                 Left::Time(time) => Some(time),
                 Left::Forever => None,
             };
+            thread::begin_wait();
             let sleeper = match want {
                 Want::Anything => inbox.arm(),
                 Want::Pulses => {
@@ -243,16 +244,28 @@ impl Core {
                     inbox.arm_for_pulses()
                 }
             };
-            let Some(sleeper) = sleeper else { continue };
+            // Who is asked to end its wait from here on is woken: that takes the inbox's lock.
+            let Some(sleeper) = sleeper.filter(|_| !thread::is_asked()) else {
+                if thread::end_wait() {
+                    self.leave(&mut inbox);
+                    return Err(Error::TIMED_OUT);
+                }
+                continue;
+            };
             self.sleepers.fetch_add(1, Ordering::Relaxed);
             drop(inbox);
             let slept = sleeper.sleep(time);
             let opened = self.open();
             self.sleepers.fetch_sub(1, Ordering::Relaxed);
             inbox = opened?;
-            if slept == Sleep::Interrupted {
+            let asked = thread::end_wait();
+            if asked || slept == Sleep::Interrupted {
                 self.leave(&mut inbox);
-                return Err(Error::INTERRUPTED);
+                return Err(if asked {
+                    Error::TIMED_OUT
+                } else {
+                    Error::INTERRUPTED
+                });
             }
         }
     }
@@ -352,6 +365,13 @@ impl Core {
                     scoid: end.scoid(),
                 }))
             }
+        }
+    }
+
+    /// Makes all who sleep here look again.
+    pub(crate) fn nudge(&self) {
+        if let Ok(inbox) = self.open() {
+            inbox.rouse_all();
         }
     }
 

@@ -161,6 +161,10 @@ impl Link {
         &self.session
     }
 
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
     /// Sets the bits of `mask` to `bits`; the flags before.
     pub(crate) fn set_flags(&self, mask: u32, bits: u32) -> u32 {
         let set = |flags: u32| Some(flags & !mask | bits & mask);

@@ -39,15 +39,19 @@ pub(crate) fn check(event: &Event) -> Result<()> {
             code,
             ..
         } => coid >= 0 && (-1..=255).contains(&priority) && code >= 0,
-        // Ends a call of the client's own; nobody else can ask for it.
-        Event::Unblock => false,
+        Event::Unblock => true,
     };
     if valid { Ok(()) } else { Err(Error::INVALID) }
 }
 
 fn to_wire(event: &Event, tid: u32) -> Option<Wire> {
     let wire = match *event {
-        Event::None | Event::Unblock => return None,
+        Event::None => return None,
+        Event::Unblock => Wire {
+            kind: kind::UNBLOCK,
+            tid,
+            ..Wire::default()
+        },
         Event::Signal { signo } => Wire {
             kind: kind::SIGNAL,
             signo,
@@ -98,8 +102,26 @@ pub(crate) fn act(wire: &Wire) {
             sigqueue::send(Some(wire.tid), wire.signo, wire.value).map_err(Error::from)
         }
         kind::PULSE => pulse(wire),
+        kind::UNBLOCK => {
+            unblock(wire.tid);
+            Ok(())
+        }
         _ => Ok(()),
     };
+}
+
+/// Does what an event of this process's own says, to the calling thread.
+pub(crate) fn to_self(event: &Event) {
+    if let Some(wire) = to_wire(event, crate::thread::id()) {
+        act(&wire);
+    }
+}
+
+/// Ends the wait of a thread of this process, if it waits.
+fn unblock(tid: u32) {
+    if crate::thread::unblock(tid) {
+        Process::get().nudge_all();
+    }
 }
 
 fn pulse(wire: &Wire) -> Result<()> {

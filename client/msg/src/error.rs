@@ -30,8 +30,9 @@ impl Error {
     pub const PROTOCOL: Self = Self(libc::EPROTO);
     /// The server let go of the message without a reply.
     pub const CANCELED: Self = Self(libc::ECANCELED);
-    /// Qnet has taken the message back, as this end asked. Programs get what this end asked it for.
-    pub(crate) const TAKEN_BACK: Self = Self(libc::ERESTART);
+    /// A server that fails a message with it has it sent again, from the beginning. No call fails with
+    /// it.
+    pub const RESTART: Self = Self(libc::ERESTART);
     /// Not supported.
     pub const NO_SYS: Self = Self(libc::ENOSYS);
     /// A name or a message too long.

@@ -41,6 +41,7 @@ pub enum Event {
         /// Value.
         value: u64,
     },
-    /// SIGEV_UNBLOCK: ends the wait that [`crate::timeout`] was set for.
+    /// SIGEV_UNBLOCK: ends the wait that [`crate::timeout`] was set for. Delivered by a server: ends
+    /// what the thread that sent waits in, if it does, as if its time were up.
     Unblock,
 }

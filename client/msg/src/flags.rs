@@ -24,6 +24,8 @@ pub const ND_LOCAL_NODE: u32 = 0;
 pub const SIDE_CHANNEL: u32 = 0x4000_0000;
 /// Close on exec. Here each connection is.
 pub const COF_CLOEXEC: u32 = 1;
+/// The channel behind a connection has gone.
+pub const COF_DEAD: u32 = 2;
 
 /// Sent, and not yet received.
 pub const STATE_SEND: u32 = 4;

@@ -12,10 +12,11 @@ use crate::channel::{self, Core};
 use crate::connection::{Link, Reply};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::flags::COF_DEAD;
 use crate::info::{ClientInfo, MsgInfo};
 use crate::process::{Process, SCOID_FIRST};
 use crate::pulse::Pulse;
-use crate::{deliver, received, transfer};
+use crate::{deliver, received, thread, transfer};
 
 /// The channel with this number, for those who receive on it.
 fn channel(chid: i32) -> Result<Arc<Core>> {
@@ -95,8 +96,8 @@ pub fn connect_flags(coid: i32, mask: u32, bits: u32) -> Result<u32> {
     Ok(link.set_flags(mask, bits))
 }
 
-/// `ConnectServerInfo`: nd, pid, chid, scoid and coid of this process's connection `coid` or, when
-/// there is none, of the next one above it.
+/// `ConnectServerInfo`: nd, pid, chid, scoid, coid and flags ([`crate::flags`]' `COF_`) of this
+/// process's connection `coid` or, when there is none, of the next one above it.
 ///
 /// # Errors
 /// EINVAL when there is none.
@@ -104,7 +105,13 @@ pub fn connect_server_info(coid: i32) -> Result<MsgInfo> {
     let link = Process::get().connection_from(coid);
     let link = link.ok_or(Error::INVALID)?;
     let (nd, pid, chid) = link.session().target();
+    let dead = if link.session().end().is_dead() {
+        COF_DEAD
+    } else {
+        0
+    };
     Ok(MsgInfo {
+        flags: (link.flags() | dead) as i16,
         nd,
         pid,
         chid,
@@ -214,9 +221,27 @@ pub fn msg_info(rcvid: i32) -> Result<MsgInfo> {
 /// # Errors
 /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet.
 pub fn msg_deliver_event(rcvid: i32, event: &Event) -> Result<()> {
-    let end = received::find_client(rcvid)?;
-    let tid = received::find(rcvid).map_or(0, |(_, message)| message.tid);
+    let (end, tid) = received::find_sender(rcvid)?;
     deliver::send(&end, tid, event)
+}
+
+/// `MsgCurrent`: the calling thread takes on the priority of the message's sender.
+///
+/// # Errors
+/// ESRCH when no message with this rcvid waits.
+pub fn msg_current(rcvid: i32) -> Result<()> {
+    let (_, message) = received::find(rcvid)?;
+    thread::inherit(message.priority);
+    Ok(())
+}
+
+/// `MsgRegisterEvent`: whether the server behind `coid` could deliver this event to this process.
+///
+/// # Errors
+/// EBADF when there is no such connection; as [`msg_verify_event`].
+pub fn msg_register_event(event: &Event, coid: i32) -> Result<()> {
+    connection(coid)?;
+    msg_verify_event(0, event)
 }
 
 /// `MsgVerifyEvent`: whether the event could be delivered to the client: fields in range, client

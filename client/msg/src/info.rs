@@ -47,4 +47,44 @@ pub struct ClientInfo {
     pub uid: u32,
     /// Effective group id, likewise.
     pub gid: u32,
+    /// Its other groups; of a remote client none.
+    pub groups: Groups,
+}
+
+impl ClientInfo {
+    /// Whether it is in a group.
+    #[must_use]
+    pub fn is_in(&self, group: u32) -> bool {
+        self.gid == group || self.groups.as_slice().contains(&group)
+    }
+}
+
+/// Up to [`Groups::MAX`] groups (`_NTO_NGROUPS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    ids: [u32; Groups::MAX],
+    len: usize,
+}
+
+impl Groups {
+    /// How many there is room for.
+    pub const MAX: usize = 8;
+
+    /// The first of `ids`.
+    #[must_use]
+    pub fn new(ids: &[u32]) -> Self {
+        let len = ids.len().min(Self::MAX);
+        let mut groups = Self {
+            len,
+            ..Self::default()
+        };
+        groups.ids[..len].copy_from_slice(&ids[..len]);
+        groups
+    }
+
+    /// Their ids.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u32] {
+        &self.ids[..self.len]
+    }
 }

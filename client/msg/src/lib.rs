@@ -7,6 +7,7 @@
 //! | [`handle`] | QNX's calls over numbers: chid, coid, rcvid |
 //! | [`name`], [`netmgr`] | names of channels, and of nodes |
 //! | [`resmgr`] | files by message |
+//! | [`signal`] | signals to processes, on this node and others |
 //! | `ffi` | the calls for C |
 //! | [`pulse`], [`event`], [`info`], [`timeout`], [`priority`], [`flags`] | QNX's structures and constants |
 //! | `session`, `transfer`, `deliver` | what the calls above are made of |
@@ -35,6 +36,7 @@ pub mod pulse;
 pub mod received;
 pub mod resmgr;
 mod session;
+pub mod signal;
 mod spin;
 mod thread;
 pub mod timeout;

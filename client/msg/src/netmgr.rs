@@ -55,6 +55,19 @@ pub fn resolve(nd: u32, name: &str) -> Result<Place> {
     })
 }
 
+/// `SignalKill` on another node: hands the signal to the network manager.
+///
+/// # Errors
+/// EREMOTE without Qnet; ESRCH for no node.
+pub(crate) fn signal(nd: u32, pid: i32, tid: i32, signo: i32, value: i32) -> Result<()> {
+    let text = format!("{pid} {tid} {signo} {value}");
+    let asked = ask(Question::new(subtype::SIGNAL, nd, 0), &text);
+    asked.map(drop).map_err(|error| match error {
+        UNSUPPORTED => Error::NO_REMOTE,
+        other => other,
+    })
+}
+
 fn ask(question: Question, text: &str) -> Result<(Answer, String)> {
     let manager = Connection::attach(
         flags::ND_LOCAL_NODE,

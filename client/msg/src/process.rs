@@ -15,6 +15,7 @@ use crate::connection::Link;
 use crate::error::{Error, Result};
 use crate::keeper::Keeper;
 use crate::session::{Session, Target};
+use crate::thread::Wait;
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
 
@@ -27,6 +28,8 @@ pub(crate) struct Process {
     clients: RwLock<Clients>,
     /// Clients' ends, by the channel that they lead to.
     pub(crate) sessions: Mutex<HashMap<Target, Weak<Session>>>,
+    /// Threads that have waited, by their kernel ids.
+    pub(crate) waits: Mutex<HashMap<u32, Arc<Wait>>>,
     keeper: OnceLock<Result<Arc<Keeper>>>,
     prepared: Once,
 }
@@ -62,6 +65,7 @@ impl Process {
             connections: RwLock::default(),
             clients: RwLock::default(),
             sessions: Mutex::default(),
+            waits: Mutex::default(),
             keeper: OnceLock::new(),
             prepared: Once::new(),
         }
@@ -165,6 +169,15 @@ impl Process {
 
     pub(crate) fn remove_connection(&self, coid: i32) -> Option<Arc<Link>> {
         write(&self.connections).remove(&coid)
+    }
+
+    /// Makes all who wait in a call of the library's look again at what they wait for.
+    pub(crate) fn nudge_all(&self) {
+        let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
+        for session in sessions.iter().filter_map(Weak::upgrade) {
+            session.end().nudge_all();
+        }
+        self.channels_with(0).iter().for_each(|core| core.nudge());
     }
 
     /// The coids that lead over `session`.

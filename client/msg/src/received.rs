@@ -3,12 +3,13 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
+use io_net_os::unix;
 use io_net_rendezvous::layout::Slot;
 use io_net_rendezvous::server::{Message, ServerEnd};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::info::{ClientInfo, MI_UNBLOCK_REQ, MsgInfo};
+use crate::info::{ClientInfo, Groups, MI_UNBLOCK_REQ, MsgInfo};
 use crate::process::{Process, SCOID_FIRST, SCOIDS_MAX};
 use crate::{deliver, transfer};
 
@@ -140,8 +141,7 @@ impl Received {
     /// [`crate::handle::msg_deliver_event`].
     ///
     /// # Errors
-    /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet, EINVAL for
-    /// [`Event::Unblock`].
+    /// ESRCH when the client has gone, EAGAIN when it has too many not taken yet.
     pub fn deliver_event(&self, event: &Event) -> Result<()> {
         deliver::send(&self.end, self.message.tid, event)
     }
@@ -184,12 +184,19 @@ pub(crate) fn client(end: &ServerEnd) -> ClientInfo {
         0 => io_net_os::task::session_id(identity.pid),
         _ => None,
     };
+    // A process that speaks for another has groups of its own.
+    let itself = end.doorbell().filter(|doorbell| {
+        let peer = unix::peer_credentials(*doorbell);
+        peer.is_ok_and(|peer| (peer.pid, peer.uid) == (identity.pid, identity.uid))
+    });
+    let groups = itself.and_then(|doorbell| unix::peer_groups(doorbell).ok());
     ClientInfo {
         nd: identity.nd,
         pid: identity.pid,
         sid: sid.unwrap_or(-1),
         uid: identity.uid,
         gid: identity.gid,
+        groups: Groups::new(&groups.unwrap_or_default()),
     }
 }
 
@@ -216,11 +223,22 @@ pub(crate) fn find_client(rcvid: i32) -> Result<Arc<ServerEnd>> {
     client.ok_or(Error::SRCH)
 }
 
+/// The client that an rcvid names, and its thread that sent that message; or, where it was replied
+/// to and others of its threads have sent since, perhaps one of those.
+pub(crate) fn find_sender(rcvid: i32) -> Result<(Arc<ServerEnd>, u32)> {
+    let end = find_client(rcvid)?;
+    let tid = end.records().last_sender(slot_of(rcvid));
+    Ok((end, tid))
+}
+
+fn slot_of(rcvid: i32) -> Slot {
+    Slot::new((rcvid >> SLOT_SHIFT) as usize)
+}
+
 /// The message that an rcvid names.
 pub(crate) fn find(rcvid: i32) -> Result<(Arc<ServerEnd>, Message)> {
     let end = find_client(rcvid)?;
-    let slot = Slot::new((rcvid >> SLOT_SHIFT) as usize);
-    let message = end.records().get(slot).ok_or(Error::SRCH)?;
+    let message = end.records().get(slot_of(rcvid)).ok_or(Error::SRCH)?;
     match self::rcvid(&end, &message) == rcvid {
         true => Ok((end, message)),
         false => Err(Error::SRCH),

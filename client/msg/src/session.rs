@@ -80,7 +80,11 @@ impl Session {
             None => self.wait_for_slot(&deadline)?,
         };
         let mut flight = self.end.send(slot, &out);
-        let result = self.wait(&mut flight, message, reply, &deadline);
+        let mut result = self.wait(&mut flight, message, reply, &deadline);
+        while result == Err(Error::RESTART) {
+            flight = self.end.send(slot, &out);
+            result = self.wait(&mut flight, message, reply, &deadline);
+        }
         self.end.release(slot);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             drop(lock(&self.freed.0));
@@ -123,7 +127,7 @@ impl Session {
                             status: answer.status,
                             len: scatter::room(reply).min(answer.len as usize),
                         }),
-                        error => Err(self.ended(Error(error), cause)),
+                        error => Err(Self::ended(Error(error), cause)),
                     };
                 }
                 Some(Progress::WantsMessage(piece)) => end.help_message(flight, piece, message, 0),
@@ -133,13 +137,13 @@ impl Session {
         }
     }
 
-    /// What a call ends with that was answered with `error`. Qnet takes messages back for this end, and
-    /// does not know why.
+    /// What a call ends with that was answered with `error`. One that is to be sent again is not, where
+    /// this end wants to wait no longer; Qnet, which takes messages back for this end and does not know
+    /// why, says the same.
     #[cold]
-    fn ended(&self, error: Error, cause: Option<Cause>) -> Error {
-        let remote = self.target.0 & NODE != 0;
-        match cause {
-            Some(Cause::Waived(why)) if remote && error == Error::TAKEN_BACK => why,
+    fn ended(error: Error, cause: Option<Cause>) -> Error {
+        match (error, cause) {
+            (Error::RESTART, Some(Cause::Waived(why) | Cause::Ends(why))) => why,
             _ => error,
         }
     }
@@ -172,7 +176,7 @@ impl Session {
         };
         let time = match left {
             Left::Nothing => {
-                *cause = Some(Cause::Ends(Error::TIMED_OUT));
+                *cause = Some(Cause::Ends(deadline.error()));
                 return Ok(());
             }
             Left::Time(time) => Some(time),
@@ -180,7 +184,12 @@ impl Session {
             Left::Forever if cause.is_none() && deadline.is_set() => Some(SLICE),
             Left::Forever => None,
         };
-        if self.end.sleep(flight, time) == Sleep::Interrupted && cause.is_none() {
+        thread::begin_wait();
+        let slept = self.end.sleep(flight, time);
+        let asked = thread::end_wait();
+        if asked && cause.is_none() {
+            *cause = Some(Cause::Ends(Error::TIMED_OUT));
+        } else if slept == Sleep::Interrupted && cause.is_none() {
             *cause = Some(Cause::Ends(Error::INTERRUPTED));
         }
         Ok(())
@@ -190,6 +199,7 @@ impl Session {
     #[cold]
     fn wait_for_slot(&self, deadline: &Deadline) -> Result<Slot> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        thread::begin_wait();
         let mut guard = lock(&self.freed.0);
         let result = loop {
             if let Some(slot) = self.end.claim() {
@@ -198,16 +208,20 @@ impl Session {
             if self.end.is_dead() {
                 break Err(Error::SRCH);
             }
+            if thread::is_asked() {
+                break Err(Error::TIMED_OUT);
+            }
             // Short, as the session's end wakes nobody here.
             let slice = SLICE * 10;
             let time = match deadline.left(SEND) {
-                Left::Nothing => break Err(Error::TIMED_OUT),
+                Left::Nothing => break Err(deadline.error()),
                 Left::Time(time) => time.min(slice),
                 Left::Forever => slice,
             };
             let waited = self.freed.1.wait_timeout(guard, time);
             guard = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         };
+        thread::end_wait();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         result
     }
@@ -273,7 +287,8 @@ impl Session {
 
     fn existing(process: &Process, target: Target) -> Option<Arc<Self>> {
         let session = lock(&process.sessions).get(&target)?.upgrade()?;
-        (!session.end.is_dead()).then_some(session)
+        // Its channel may have gone without the keeper having seen it, and another one be there.
+        (!session.end.is_dead() && !session.end.is_hung_up()).then_some(session)
     }
 
     /// The client's end.

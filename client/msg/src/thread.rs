@@ -1,12 +1,16 @@
-//! What the library keeps for each thread that uses it: its kernel id, its priority, its timeout.
+//! What the library keeps for each thread that uses it: its kernel id, its priority, its timeout,
+//! and whether it waits.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use io_net_os::{fork, sched, task};
 
+use crate::event::Event;
 use crate::flags::CHF_THREAD_DEATH;
-use crate::process::Process;
+use crate::process::{Process, lock};
 use crate::pulse::CODE_THREADDEATH;
 
 /// The priority of a thread that has no realtime one: QNX's default.
@@ -20,8 +24,33 @@ struct Me {
     priority: Cell<u16>,
     /// Whether the kernel has refused to change this thread's priority.
     refused: Cell<bool>,
-    timeout: Cell<Option<(u32, Duration)>>,
+    timeout: Cell<Option<Timeout>>,
+    wait: Arc<Wait>,
+    /// The fork count with which `wait` was made known to the process; None: never.
+    known: Cell<Option<u32>>,
 }
+
+/// A timeout of the next blocking call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeout {
+    /// The states in which it counts.
+    pub(crate) mask: u32,
+    /// From the call's start on.
+    pub(crate) time: Duration,
+    /// What is to happen then; [`Event::Unblock`]: the call ends.
+    pub(crate) event: Event,
+}
+
+/// Whether a thread waits, as others may know.
+#[derive(Debug, Default)]
+pub(crate) struct Wait(AtomicU32);
+
+/// The thread does not wait.
+const RUNS: u32 = 0;
+/// It waits, or is about to.
+const WAITS: u32 = 1;
+/// It waits, and has been asked to end that.
+const ASKED: u32 = 2;
 
 thread_local! {
     static ME: Me = Me::new();
@@ -37,6 +66,8 @@ impl Me {
             priority: Cell::new(priority),
             refused: Cell::new(false),
             timeout: Cell::new(None),
+            wait: Arc::default(),
+            known: Cell::new(None),
         }
     }
 }
@@ -47,6 +78,7 @@ impl Drop for Me {
         let Some(process) = Process::peek() else {
             return;
         };
+        lock(&process.waits).remove(&self.tid.get());
         for core in process.channels_with(CHF_THREAD_DEATH) {
             let value = self.tid.get().into();
             core.post(CODE_THREADDEATH, DEFAULT as u8, value, 0);
@@ -114,12 +146,47 @@ fn apply() {
 }
 
 /// Sets the next blocking call's timeout and returns the one before.
-pub(crate) fn set_timeout(timeout: Option<(u32, Duration)>) -> Option<(u32, Duration)> {
+pub(crate) fn set_timeout(timeout: Option<Timeout>) -> Option<Timeout> {
     ME.try_with(|me| me.timeout.replace(timeout)).ok().flatten()
 }
 
 /// Uses it up.
 #[inline]
-pub(crate) fn take_timeout() -> Option<(u32, Duration)> {
+pub(crate) fn take_timeout() -> Option<Timeout> {
     ME.try_with(|me| me.timeout.take()).ok().flatten()
+}
+
+// ---- Waits that another may end: SIGEV_UNBLOCK ----
+
+/// The calling thread is about to sleep: from now on [`unblock`] finds it.
+pub(crate) fn begin_wait() {
+    // A thread that ends is not found.
+    let _ = ME.try_with(|me| {
+        if me.known.get() != Some(fork::count()) {
+            me.known.set(Some(fork::count()));
+            lock(&Process::get().waits).insert(id(), me.wait.clone());
+        }
+        me.wait.0.store(WAITS, Ordering::Relaxed);
+    });
+}
+
+/// Whether the calling thread's wait is to end. Once it is awake, or is certain to be woken.
+pub(crate) fn is_asked() -> bool {
+    ME.try_with(|me| me.wait.0.load(Ordering::Relaxed) == ASKED)
+        .unwrap_or(false)
+}
+
+/// The calling thread sleeps no longer. Whether its wait was to end.
+pub(crate) fn end_wait() -> bool {
+    ME.try_with(|me| me.wait.0.swap(RUNS, Ordering::Relaxed) == ASKED)
+        .unwrap_or(false)
+}
+
+/// Asks thread `tid` to end its wait, if it waits. Whether it must be woken.
+pub(crate) fn unblock(tid: u32) -> bool {
+    let wait = lock(&Process::get().waits).get(&tid).cloned();
+    wait.is_some_and(|wait| {
+        let asked = (wait.0).compare_exchange(WAITS, ASKED, Ordering::SeqCst, Ordering::Relaxed);
+        asked.is_ok()
+    })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{flags, thread};
+use crate::thread::Timeout;
+use crate::{Event, flags, thread};
 
 /// Mask: times out while the message is not yet received.
 pub const SEND: u32 = 1 << flags::STATE_SEND;
@@ -16,5 +17,12 @@ pub const REPLY: u32 = 1 << flags::STATE_REPLY;
 /// wait in them at all. The call then ends with ETIMEDOUT. None takes an earlier setting back.
 /// One call uses it up, whether it waits or not. Returns what was set before.
 pub fn set(mask: u32, time: Option<Duration>) -> Option<(u32, Duration)> {
-    thread::set_timeout(time.map(|time| (mask, time)))
+    set_with(mask, time, Event::Unblock)
+}
+
+/// As [`set`]; `event` is what happens then. [`Event::Unblock`]: the call ends with ETIMEDOUT. A
+/// signal: it is sent, and the call ends with EINTR. A pulse: it is sent, and the call waits on.
+pub fn set_with(mask: u32, time: Option<Duration>, event: Event) -> Option<(u32, Duration)> {
+    let before = thread::set_timeout(time.map(|time| Timeout { mask, time, event }));
+    before.map(|before| (before.mask, before.time))
 }

@@ -1,15 +1,19 @@
 //! The time that a blocking call has.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::thread;
+use crate::error::Error;
+use crate::event::Event;
+use crate::{deliver, thread};
 
 /// A blocking call's timeout, used up when the call begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Deadline {
     mask: u32,
     /// None: for ever.
-    until: Option<Instant>,
+    until: Cell<Option<Instant>>,
+    event: Event,
 }
 
 /// What a wait in some state may do.
@@ -19,7 +23,7 @@ pub(crate) enum Left {
     Forever,
     /// Wait for at most this long.
     Time(Duration),
-    /// Wait no longer.
+    /// Wait no longer: [`Deadline::error`].
     Nothing,
 }
 
@@ -30,29 +34,54 @@ impl Deadline {
         match thread::take_timeout() {
             None => Self {
                 mask: 0,
-                until: None,
+                until: Cell::new(None),
+                event: Event::Unblock,
             },
-            Some((mask, time)) => Self {
-                mask,
-                until: Instant::now().checked_add(time),
+            Some(timeout) => Self {
+                mask: timeout.mask,
+                until: Cell::new(Instant::now().checked_add(timeout.time)),
+                event: timeout.event,
             },
         }
     }
 
     /// Whether there is one.
     pub(crate) fn is_set(&self) -> bool {
-        self.until.is_some()
+        self.until.get().is_some()
     }
 
     /// What is left for a wait in the states of `mask`.
     #[inline]
     pub(crate) fn left(&self, mask: u32) -> Left {
-        let Some(until) = self.until.filter(|_| self.mask & mask != 0) else {
+        let Some(until) = self.until.get().filter(|_| self.mask & mask != 0) else {
             return Left::Forever;
         };
         match until.saturating_duration_since(Instant::now()) {
-            left if left.is_zero() => Left::Nothing,
+            left if left.is_zero() => self.over(),
             left => Left::Time(left),
+        }
+    }
+
+    /// The time is up: what was to happen then happens, once.
+    #[cold]
+    fn over(&self) -> Left {
+        match self.event {
+            Event::Unblock => return Left::Nothing,
+            Event::None => {}
+            event => deliver::to_self(&event),
+        }
+        if let Event::None | Event::Pulse { .. } = self.event {
+            self.until.set(None);
+            return Left::Forever;
+        }
+        Left::Nothing
+    }
+
+    /// What a call fails with that may wait no longer.
+    pub(crate) fn error(&self) -> Error {
+        match self.event {
+            Event::Unblock => Error::TIMED_OUT,
+            _ => Error::INTERRUPTED,
         }
     }
 }

@@ -66,6 +66,52 @@ fn every_call_between_two_processes() {
 }
 
 #[test]
+fn what_qnx_promises_of_each_call() {
+    run(&Lab::new(), "tests/c/contract.c", &[]);
+}
+
+/// The headers may come first or last, in every standard, with every warning an error.
+#[test]
+fn headers_are_clean_in_c_and_in_cpp() {
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
+    let headers = [
+        "sys/neutrino.h",
+        "sys/states.h",
+        "sys/dispatch.h",
+        "sys/iofunc.h",
+        "sys/resmgr.h",
+        "sys/iomsg.h",
+        "sys/netmgr.h",
+        "sys/msgio.h",
+        "devctl.h",
+    ];
+    let lab = Lab::new();
+    let check = |compiler: &str, standard: &str, name: &str, text: &str| {
+        let source = lab.dir.join(name);
+        std::fs::write(&source, text).unwrap();
+        let output = Command::new(compiler)
+            .args([standard, "-Wall", "-Wextra", "-pedantic", "-Werror"])
+            .args(["-fsyntax-only", "-I"])
+            .args([&include, &source])
+            .output()
+            .expect("a compiler");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{standard} {text}\n{errors}");
+    };
+    let line = |header: &&str| format!("#include <{header}>\n");
+    let all: String = headers.iter().map(line).collect();
+    let late = format!("#include <stdio.h>\n#include <time.h>\n{all}");
+    for standard in ["-std=c99", "-std=c11", "-std=gnu11"] {
+        for text in headers.iter().map(line).chain([late.clone()]) {
+            check("cc", standard, "header.c", &format!("{text}int x;\n"));
+        }
+    }
+    for standard in ["-std=c++98", "-std=c++17"] {
+        check("c++", standard, "header.cc", &late);
+    }
+}
+
+#[test]
 fn names_and_nodes() {
     run(&Lab::new(), "tests/c/names.c", &[]);
 }

@@ -31,6 +31,10 @@ pub mod subtype {
     /// connect to it. ENOENT for no such name, EHOSTUNREACH for a node that does not answer. This
     /// subtype is io-net's own.
     pub const RESOLVE: u16 = 0x40;
+    /// Sends a signal to a process of node `nd`; the text is its process id, its thread or 0, the
+    /// signal and its value, in decimal. Answered when it is on its way; ESRCH for no node. This
+    /// subtype is io-net's own.
+    pub const SIGNAL: u16 = 0x41;
 }
 
 /// A question to the network manager.

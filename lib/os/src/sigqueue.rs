@@ -1,4 +1,4 @@
-//! Signals with a value, from this process to itself.
+//! Signals with a value.
 
 use std::io;
 
@@ -11,23 +11,44 @@ use crate::task;
 /// EINVAL for a signal that there is not, ESRCH for a thread that there is not, EAGAIN when too
 /// many are queued.
 pub fn send(tid: Option<u32>, signo: i32, value: u64) -> io::Result<()> {
+    send_to(task::process_id().cast_signed(), tid, signo, value)
+}
+
+/// The same, for process `pid`, above 0, or thread `tid` of it. Signal 0 is not sent: whether it
+/// could be is the result.
+///
+/// # Errors
+/// As [`send`]; EPERM for a process that this one may not send signals to.
+pub fn send_to(pid: i32, tid: Option<u32>, signo: i32, value: u64) -> io::Result<()> {
     // What the kernel's siginfo_t begins with for SI_QUEUE on 64-bit systems: three ints and
     // padding, then pid, uid, value.
     let mut info = [0_u64; 16];
     info[0] = u64::from(signo.cast_unsigned());
     info[1] = u64::from(libc::SI_QUEUE.cast_unsigned());
-    let pid = task::process_id();
-    info[2] = u64::from(pid) | u64::from(task::user_id()) << 32;
+    info[2] = u64::from(task::process_id()) | u64::from(task::user_id()) << 32;
     info[3] = value;
     const _: () = assert!(size_of::<[u64; 16]>() == size_of::<libc::siginfo_t>());
     let at = info.as_ptr();
     // SAFETY: the kernel reads a siginfo_t, whose size `info` has.
-    let rc = unsafe {
+    check(unsafe {
         match tid {
             Some(tid) => libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, at),
             None => libc::syscall(libc::SYS_rt_sigqueueinfo, pid, signo, at),
         }
-    };
+    })
+}
+
+/// Sends signal `signo` to process group `group`; 0: the caller's.
+///
+/// # Errors
+/// EINVAL, ESRCH, EPERM.
+pub fn send_to_group(group: i32, signo: i32) -> io::Result<()> {
+    let to = group.checked_neg().ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: no memory argument.
+    check(unsafe { libc::syscall(libc::SYS_kill, to, signo) })
+}
+
+fn check(rc: libc::c_long) -> io::Result<()> {
     match rc {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -67,5 +88,9 @@ mod tests {
             }
         }
         assert!(send(None, 1000, 0).is_err());
+        let own = task::process_id().cast_signed();
+        send_to(own, None, 0, 0).unwrap();
+        assert!(send_to(i32::MAX, None, 0, 0).is_err());
+        send_to_group(0, 0).unwrap();
     }
 }

@@ -14,6 +14,39 @@ pub fn user_id() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Who a process is: its users and groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real, effective and saved user.
+    pub uids: [u32; 3],
+    /// Real, effective and saved group.
+    pub gids: [u32; 3],
+    /// Its other groups.
+    pub groups: Vec<u32>,
+}
+
+/// This process's.
+#[must_use]
+pub fn credentials() -> Credentials {
+    let ([mut r, mut e, mut s], [mut rg, mut eg, mut sg]) = ([0; 3], [0; 3]);
+    let mut groups = Vec::new();
+    // SAFETY: the kernel writes to the integers, and as many groups as there is room for. With
+    // room for none it says how many there are; should others join meanwhile, it fails with -1.
+    unsafe {
+        libc::getresuid(&raw mut r, &raw mut e, &raw mut s);
+        libc::getresgid(&raw mut rg, &raw mut eg, &raw mut sg);
+        let count = libc::getgroups(0, std::ptr::null_mut());
+        groups.resize(usize::try_from(count).unwrap_or(0), 0);
+        let got = libc::getgroups(count.max(0), groups.as_mut_ptr());
+        groups.truncate(usize::try_from(got).unwrap_or(0));
+    }
+    Credentials {
+        uids: [r, e, s],
+        gids: [rg, eg, sg],
+        groups,
+    }
+}
+
 /// This process's id, asked of the kernel: right in a child of vfork too.
 #[must_use]
 pub fn process_id() -> u32 {
@@ -47,6 +80,21 @@ pub fn thread_exists(id: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_those_that_the_kernel_shows() {
+        let own = credentials();
+        assert_eq!(own.uids[1], user_id());
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let numbers = line.unwrap().split_whitespace();
+            numbers.map(|n| n.parse().unwrap()).collect::<Vec<u32>>()
+        };
+        assert_eq!(line("Uid:")[..3], own.uids);
+        assert_eq!(line("Gid:")[..3], own.gids);
+        assert_eq!(line("Groups:"), own.groups);
+    }
 
     #[test]
     fn a_thread_exists_until_it_ends() {

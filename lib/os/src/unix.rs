@@ -197,6 +197,44 @@ pub fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
     })
 }
 
+/// The supplementary groups of the process that connected `fd`, as they were then.
+///
+/// # Errors
+/// ENOTSOCK when it is no socket, ENODATA when nothing has been connected.
+pub fn peer_groups(fd: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    /// As many as a process can be in.
+    const GROUPS_MAX: usize = 65_536;
+    let mut groups = vec![0_u32; 32];
+    loop {
+        let mut len = size_of_val(groups.as_slice()) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `len` bytes into `groups`.
+        let got = check(unsafe {
+            let (raw, level) = (fd.as_raw_fd(), libc::SOL_SOCKET);
+            let (at, len) = (groups.as_mut_ptr(), &raw mut len);
+            libc::syscall(
+                libc::SYS_getsockopt,
+                raw,
+                level,
+                libc::SO_PEERGROUPS,
+                at,
+                len,
+            )
+        });
+        match got {
+            Err(error)
+                if error.raw_os_error() == Some(libc::ERANGE) && groups.len() < GROUPS_MAX =>
+            {
+                groups.resize(GROUPS_MAX, 0);
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {
+                groups.truncate(len as usize / size_of::<u32>());
+                return Ok(groups);
+            }
+        }
+    }
+}
+
 /// Shuts a connection in both directions, for each copy of its descriptor: the other end hears of
 /// it at once.
 pub fn shutdown(fd: BorrowedFd<'_>) {

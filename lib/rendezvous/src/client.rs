@@ -433,6 +433,20 @@ impl ClientEnd {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// Whether the channel has gone, by a look at the doorbell.
+    #[must_use]
+    pub fn is_hung_up(&self) -> bool {
+        let Some(fd) = self.doorbell() else {
+            return true;
+        };
+        let mut fds = [PollFd {
+            fd: fd.as_raw_fd(),
+            events: 0,
+            revents: 0,
+        }];
+        poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0)
+    }
+
     /// The channel has gone: who sleeps here is woken.
     pub fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);

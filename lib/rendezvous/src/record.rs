@@ -1,6 +1,6 @@
 //! What a server remembers of the messages that it has received and not yet replied to.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::layout::{SLOTS, Slot};
@@ -13,6 +13,8 @@ pub struct Records {
     /// Who is at a client's memory; one at a time for each message.
     turns: [Mutex<()>; SLOTS],
     unblocks: AtomicU64,
+    /// The thread whose message was received last in each slot.
+    senders: [AtomicU32; SLOTS],
 }
 
 impl Default for Records {
@@ -21,6 +23,7 @@ impl Default for Records {
             held: std::array::from_fn(|_| Mutex::new(None)),
             turns: std::array::from_fn(|_| Mutex::new(())),
             unblocks: AtomicU64::new(0),
+            senders: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 }
@@ -34,6 +37,7 @@ impl Records {
     #[inline]
     pub fn put(&self, message: Message) {
         *lock(&self.held[message.slot.index()]) = Some(message);
+        self.senders[message.slot.index()].store(message.tid, Ordering::Relaxed);
         if self.unblocks.load(Ordering::Relaxed) & message.slot.bit() != 0 {
             self.unblocks
                 .fetch_and(!message.slot.bit(), Ordering::Relaxed);
@@ -44,6 +48,12 @@ impl Records {
     #[must_use]
     pub fn get(&self, slot: Slot) -> Option<Message> {
         *lock(&self.held[slot.index()])
+    }
+
+    /// The thread that sent the last message in `slot`, which may have been replied to; 0: none.
+    #[must_use]
+    pub fn last_sender(&self, slot: Slot) -> u32 {
+        self.senders[slot.index()].load(Ordering::Relaxed)
     }
 
     /// As much of `message` has been received as `len` says.

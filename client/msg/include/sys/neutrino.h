@@ -12,6 +12,11 @@
 #ifndef IO_NET_SYS_NEUTRINO_H
 #define IO_NET_SYS_NEUTRINO_H
 
+/* In a strict mode (-std=c99) the C library shows POSIX's types only to who asks before the first of its headers. */
+#if defined(__STRICT_ANSI__) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -24,6 +29,29 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Another header came first, and it is too late to ask: these are glibc's own types, as it would have shown them. */
+#if defined(__GLIBC__) && !defined(__USE_POSIX199309)
+#include <bits/types/clockid_t.h>
+#include <bits/types/struct_timespec.h>
+union sigval {
+    int sival_int;
+    void *sival_ptr;
+};
+struct sigevent {
+    union sigval sigev_value;
+    int sigev_signo;
+    int sigev_notify;
+    union {
+        int _pad[12];
+        void *_align;
+    } _sigev_un;
+};
+enum { SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD = 2 };
+#define CLOCK_REALTIME 0
+#define CLOCK_MONOTONIC 1
+#define TIMER_ABSTIME 1
 #endif
 
 #ifndef EOK
@@ -39,7 +67,7 @@ extern "C" {
 /* The low half of a node descriptor is the node, the high half the quality of service. */
 #define ND_NODE_CMP(a, b) ((int) (((a) & 0xffffu) - ((b) & 0xffffu)))
 
-/* Where the name service of a node listens. */
+/* The process that speaks for a node. Where io-net's network manager listens is known to the library alone. */
 #define SYSMGR_PID 1
 #define SYSMGR_CHID 1
 
@@ -69,6 +97,8 @@ extern "C" {
 /* ---- Flags of a connection ---- */
 
 #define _NTO_COF_CLOEXEC 0x0001u
+/* Told by ConnectServerInfo: the channel has gone. */
+#define _NTO_COF_DEAD 0x0002u
 
 /* ---- Pulses ---- */
 
@@ -123,12 +153,8 @@ struct _msg_info {
 #define _NTO_MI_UNBLOCK_REQ 0x0100
 #define _NTO_MI_NET_CRED_DIRTY 0x0200
 
-struct _server_info {
-    uint32_t nd;
-    pid_t pid;
-    int32_t chid;
-    int32_t scoid;
-};
+/* What a client learns of a connection: nd, pid, chid, scoid, coid and flags (_NTO_COF_*); the rest is 0. */
+#define _server_info _msg_info
 
 /* Groups that a _cred_info has room for. */
 #define _NTO_NGROUPS 8
@@ -143,8 +169,8 @@ struct _cred_info {
 struct _client_info {
     uint32_t nd;
     pid_t pid;
-    pid_t sid;
-    uint32_t flags;
+    pid_t sid;      /* 0: the session's leader is in another PID namespace; -1: on another node */
+    uint32_t flags; /* 0 */
     struct _cred_info cred;
 };
 
@@ -175,6 +201,13 @@ typedef struct iovec iov_t;
 #define sigev_coid sigev_signo
 #define sigev_code _sigev_un._pad[0]
 #define sigev_priority _sigev_un._pad[1]
+
+/* Ored into sigev_notify: hints of QNX's, which change nothing here. */
+#define SIGEV_FLAG_CRITICAL 0
+#define SIGEV_FLAG_UPDATEABLE 0
+#define SIGEV_MAKE_CRITICAL(event) ((void) (event))
+#define SIGEV_MAKE_UPDATEABLE(event) ((void) (event))
+#define SIGEV_GET_TYPE(event) ((event)->sigev_notify)
 
 #define SIGEV_NONE_INIT(event) ((event)->sigev_notify = SIGEV_NONE)
 #define SIGEV_UNBLOCK_INIT(event) ((event)->sigev_notify = SIGEV_UNBLOCK)
@@ -217,6 +250,8 @@ int ConnectFlags_r(pid_t pid, int coid, unsigned mask, unsigned bits);
 /* `pid`: 0 or this process. Returns `coid`, or the next one above it that there is. */
 int ConnectServerInfo(pid_t pid, int coid, struct _server_info *info);
 int ConnectServerInfo_r(pid_t pid, int coid, struct _server_info *info);
+/* `scoid` -1: this process. As many of its groups as fit in `ngroups` and in the structure; of a client, the real and the
+ * saved user and group are given as the effective ones. */
 int ConnectClientInfo(int scoid, struct _client_info *info, int ngroups);
 int ConnectClientInfo_r(int scoid, struct _client_info *info, int ngroups);
 
@@ -282,21 +317,51 @@ int MsgInfo(int rcvid, struct _msg_info *info);
 int MsgInfo_r(int rcvid, struct _msg_info *info);
 int MsgDeliverEvent(int rcvid, const struct sigevent *event);
 int MsgDeliverEvent_r(int rcvid, const struct sigevent *event);
+/* Whether the event could be delivered to the client; with rcvid 0, to this process. */
 int MsgVerifyEvent(int rcvid, const struct sigevent *event);
 int MsgVerifyEvent_r(int rcvid, const struct sigevent *event);
+/* Checks an event that the server behind `coid` is to be given. It is not changed, and nothing need be undone. */
+int MsgRegisterEvent(struct sigevent *event, int coid);
+int MsgRegisterEvent_r(struct sigevent *event, int coid);
+int MsgUnregisterEvent(const struct sigevent *event);
+int MsgUnregisterEvent_r(const struct sigevent *event);
+/* The calling thread takes on the priority of the message's sender. */
+int MsgCurrent(int rcvid);
+int MsgCurrent_r(int rcvid);
+
+/* ---- Signals ---- */
+
+/* Sends `signo` (0: none, and only the checks are made) with `value` to process `pid` on node `nd`, or to its thread `tid`
+ * unless that is 0. On this node `pid` 0 is the caller's process group, or with a `tid` its process, and below 0 the process
+ * group -pid. `si_code` is SI_QUEUE whatever `code` says. To another node success means that it is on its way. */
+int SignalKill(uint32_t nd, pid_t pid, int tid, int signo, int code, int value);
+int SignalKill_r(uint32_t nd, pid_t pid, int tid, int signo, int code, int value);
 
 /* ---- Timeouts: for the next blocking call of this thread ---- */
 
 #define _NTO_TIMEOUT_SEND (1 << STATE_SEND)
 #define _NTO_TIMEOUT_RECEIVE (1 << STATE_RECEIVE)
 #define _NTO_TIMEOUT_REPLY (1 << STATE_REPLY)
+/* Calls of the C library's, which no timeout of this library's ends: EINVAL. */
+#define _NTO_TIMEOUT_SIGSUSPEND (1 << STATE_SIGSUSPEND)
+#define _NTO_TIMEOUT_SIGWAITINFO (1 << STATE_SIGWAITINFO)
+#define _NTO_TIMEOUT_NANOSLEEP (1 << STATE_NANOSLEEP)
+#define _NTO_TIMEOUT_MUTEX (1 << STATE_MUTEX)
+#define _NTO_TIMEOUT_CONDVAR (1 << STATE_CONDVAR)
+#define _NTO_TIMEOUT_JOIN (1 << STATE_JOIN)
+#define _NTO_TIMEOUT_INTR (1 << STATE_INTR)
+#define _NTO_TIMEOUT_SEM (1 << STATE_SEM)
 
 /* `flags`: the states in which the thread may wait no longer than `*ntime` nanoseconds (TIMER_ABSTIME: until then, by
- * the clock `id`); no `ntime`: not at all. `notify`: NULL or SIGEV_UNBLOCK, and the call fails with ETIMEDOUT. */
+ * the clock `id`); no `ntime`: not at all. `notify`: NULL or SIGEV_UNBLOCK, and the call fails with ETIMEDOUT; a signal,
+ * which is sent, and the call fails with EINTR; a pulse, which is sent, and the call goes on. `*otime`: what was left of the
+ * timeout before. */
 int TimerTimeout(clockid_t id, int flags, const struct sigevent *notify, const uint64_t *ntime, uint64_t *otime);
 int TimerTimeout_r(clockid_t id, int flags, const struct sigevent *notify, const uint64_t *ntime, uint64_t *otime);
-int timer_timeout(clockid_t id, int flags, const struct sigevent *notify, const struct itimerspec *ntime,
-                  struct itimerspec *otime);
+int timer_timeout(clockid_t id, int flags, const struct sigevent *notify, const struct timespec *ntime,
+                  struct timespec *otime);
+int timer_timeout_r(clockid_t id, int flags, const struct sigevent *notify, const struct timespec *ntime,
+                    struct timespec *otime);
 
 #ifdef __cplusplus
 }

@@ -2,25 +2,22 @@
 
 use std::ffi::{c_int, c_uint};
 
+use io_net_os::task;
 use libc::{gid_t, pid_t, uid_t};
 
 use super::convert::put;
+use super::receive::RawMsgInfo;
 use crate::error::Result;
+use crate::info::Groups;
 use crate::{ClientInfo, handle};
 
-/// `struct _server_info`.
-#[repr(C)]
-pub(crate) struct ServerInfo {
-    nd: u32,
-    pid: pid_t,
-    chid: i32,
-    scoid: i32,
-}
-
 /// `_NTO_NGROUPS`.
-const GROUPS: usize = 8;
+const GROUPS: usize = Groups::MAX;
+/// A scoid that stands for this process.
+const SELF: c_int = -1;
 
 /// `struct _cred_info`.
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
 struct CredInfo {
     ruid: uid_t,
@@ -34,6 +31,7 @@ struct CredInfo {
 }
 
 /// `struct _client_info`.
+#[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct RawClientInfo {
     nd: u32,
@@ -53,30 +51,70 @@ impl RawClientInfo {
 impl From<ClientInfo> for RawClientInfo {
     fn from(client: ClientInfo) -> Self {
         let (uid, gid) = (client.uid, client.gid);
+        let cred = CredInfo {
+            ruid: uid,
+            euid: uid,
+            suid: uid,
+            rgid: gid,
+            egid: gid,
+            sgid: gid,
+            ..CredInfo::default()
+        };
         Self {
             nd: client.nd,
             pid: client.pid,
             sid: client.sid,
             flags: 0,
-            cred: CredInfo {
-                ruid: uid,
-                euid: uid,
-                suid: uid,
-                rgid: gid,
-                egid: gid,
-                sgid: gid,
-                ngroups: 0,
-                grouplist: [0; GROUPS],
-            },
+            cred: cred.with_groups(client.groups.as_slice()),
         }
     }
 }
 
-// As tests/c/names.c finds them in C.
-const _: () = {
-    assert!(size_of::<ServerInfo>() == 16);
-    assert!(size_of::<RawClientInfo>() == 76);
-};
+impl CredInfo {
+    fn with_groups(mut self, groups: &[u32]) -> Self {
+        let len = groups.len().min(GROUPS);
+        self.grouplist[..len].copy_from_slice(&groups[..len]);
+        self.ngroups = len as u32;
+        self
+    }
+
+    /// Only so many groups.
+    fn limited(self, ngroups: c_int) -> Self {
+        let len = usize::try_from(ngroups).unwrap_or(0);
+        let groups = self.grouplist;
+        let had = self.ngroups as usize;
+        Self {
+            grouplist: [0; GROUPS],
+            ..self
+        }
+        .with_groups(&groups[..had.min(len)])
+    }
+}
+
+/// This process, as its clients' servers would see it, and more.
+fn own_client_info() -> RawClientInfo {
+    let own = task::credentials();
+    let ([ruid, euid, suid], [rgid, egid, sgid]) = (own.uids, own.gids);
+    let cred = CredInfo {
+        ruid,
+        euid,
+        suid,
+        rgid,
+        egid,
+        sgid,
+        ..CredInfo::default()
+    };
+    RawClientInfo {
+        nd: 0,
+        pid: task::process_id().cast_signed(),
+        sid: task::session_id(0).unwrap_or(-1),
+        flags: 0,
+        cred: cred.with_groups(&own.groups),
+    }
+}
+
+// As tests/c/names.c finds it in C.
+const _: () = assert!(size_of::<RawClientInfo>() == 76);
 
 call!(ChannelCreate, ChannelCreate_r, (flags: c_uint) -> c_int {
     handle::channel_create(flags)
@@ -106,27 +144,23 @@ call!(ConnectFlags, ConnectFlags_r,
 });
 
 call!(ConnectServerInfo, ConnectServerInfo_r,
-(pid: pid_t, coid: c_int, info: *mut ServerInfo) -> c_int {
+(pid: pid_t, coid: c_int, info: *mut RawMsgInfo) -> c_int {
     own(pid)?;
     let found = handle::connect_server_info(coid)?;
-    let to = ServerInfo {
-        nd: found.nd,
-        pid: found.pid,
-        chid: found.chid,
-        scoid: found.scoid,
-    };
     // SAFETY: C's promise.
-    unsafe { put(info, to) };
+    unsafe { put(info, found.into()) };
     Ok(found.coid)
 });
 
-// The groups that a client is in beside its own are not known, so that none are given, however many
-// are asked for.
 call!(ConnectClientInfo, ConnectClientInfo_r,
-(scoid: c_int, info: *mut RawClientInfo, _ngroups: c_int) {
-    let client = handle::connect_client_info(scoid)?;
+(scoid: c_int, info: *mut RawClientInfo, ngroups: c_int) {
+    let mut client = match scoid {
+        SELF => own_client_info(),
+        _ => handle::connect_client_info(scoid)?.into(),
+    };
+    client.cred = client.cred.limited(ngroups);
     // SAFETY: C's promise.
-    unsafe { put(info, client.into()) };
+    unsafe { put(info, client) };
     Ok(())
 });
 

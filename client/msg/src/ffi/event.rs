@@ -8,9 +8,9 @@ use std::ffi::{c_int, c_void};
 use std::time::Duration;
 
 use io_net_os::clock;
-use libc::{clockid_t, itimerspec, timespec};
+use libc::{clockid_t, timespec};
 
-use super::convert::{put, status};
+use super::convert::put;
 use crate::error::{Error, Result};
 use crate::{Event, handle, timeout};
 
@@ -18,6 +18,7 @@ const SIGNAL_CODE: c_int = 0x102;
 const SIGNAL_THREAD: c_int = 0x103;
 const PULSE: c_int = 0x104;
 const UNBLOCK: c_int = 0x105;
+const INTR: c_int = 0x106;
 
 /// What of `struct sigevent` matters here, which is less than half of it.
 #[derive(Clone, Copy)]
@@ -37,7 +38,8 @@ impl RawEvent {
     fn parse(&self) -> Result<Event> {
         let small = |code| i16::try_from(code).map_err(|_| Error::INVALID);
         Ok(match self.notify {
-            libc::SIGEV_NONE => Event::None,
+            // No thread here waits for an interrupt.
+            libc::SIGEV_NONE | INTR => Event::None,
             UNBLOCK => Event::Unblock,
             libc::SIGEV_SIGNAL => Event::Signal { signo: self.signo },
             SIGNAL_CODE => Event::SignalValue {
@@ -83,66 +85,62 @@ call!(MsgVerifyEvent, MsgVerifyEvent_r, (rcvid: c_int, event: *const RawEvent) {
     handle::msg_verify_event(rcvid, &event)
 });
 
+call!(MsgRegisterEvent, MsgRegisterEvent_r, (event: *mut RawEvent, coid: c_int) {
+    // SAFETY: C's promise.
+    let event = unsafe { event_in(event)? };
+    handle::msg_register_event(&event, coid)
+});
+
+// Nothing was noted that could be forgotten.
+call!(MsgUnregisterEvent, MsgUnregisterEvent_r, (event: *const RawEvent) {
+    // SAFETY: C's promise.
+    unsafe { event_in(event) }.map(drop)
+});
+
 call!(TimerTimeout, TimerTimeout_r,
 (id: clockid_t, flags: c_int, notify: *const RawEvent, ntime: *const u64, otime: *mut u64) {
     // SAFETY: C's promise.
     let time = unsafe { ntime.as_ref() }.map_or(0, |&ns| ns);
     // SAFETY: C's promise.
-    let event = unsafe { notify.as_ref() };
-    let left = set_timeout(id, flags, event, time)?;
+    let left = set_timeout(id, flags, unsafe { notify.as_ref() }, time)?;
     // SAFETY: C's promise.
     unsafe { put(otime, left) };
     Ok(())
 });
 
-/// As TimerTimeout, with POSIX's structure of a time.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn timer_timeout(
-    id: clockid_t,
-    flags: c_int,
-    notify: *const RawEvent,
-    ntime: *const itimerspec,
-    otime: *mut itimerspec,
-) -> c_int {
+// As TimerTimeout, with POSIX's structure of a time.
+call!(timer_timeout, timer_timeout_r,
+(id: clockid_t, flags: c_int, notify: *const RawEvent, ntime: *const timespec, otime: *mut timespec)
+{
     // SAFETY: C's promise.
-    let time = match unsafe { ntime.as_ref() }.map(|spec| nanoseconds(&spec.it_value)) {
-        Some(None) => {
-            return status(Err(Error::INVALID));
-        }
-        Some(Some(ns)) => ns,
+    let time = match unsafe { ntime.as_ref() } {
+        Some(time) => nanoseconds(time).ok_or(Error::INVALID)?,
         None => 0,
     };
-    let mut left = 0;
-    // SAFETY: C's promise; both times are ours.
-    if unsafe { TimerTimeout(id, flags, notify, &raw const time, &raw mut left) } != 0 {
-        return -1;
-    }
-    let spec = |ns: u64| timespec {
-        tv_sec: (ns / 1_000_000_000).cast_signed(),
-        tv_nsec: (ns % 1_000_000_000).cast_signed(),
-    };
-    let left = itimerspec {
-        it_interval: spec(0),
-        it_value: spec(left),
+    // SAFETY: C's promise.
+    let left = set_timeout(id, flags, unsafe { notify.as_ref() }, time)?;
+    let left = timespec {
+        tv_sec: (left / SECOND).cast_signed(),
+        tv_nsec: (left % SECOND).cast_signed(),
     };
     // SAFETY: C's promise.
     unsafe { put(otime, left) };
-    0
-}
+    Ok(())
+});
+
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 fn nanoseconds(time: &timespec) -> Option<u64> {
-    let (s, ns) = (
-        u64::try_from(time.tv_sec).ok()?,
-        u64::try_from(time.tv_nsec).ok()?,
-    );
-    s.checked_mul(1_000_000_000)?.checked_add(ns)
+    let s = u64::try_from(time.tv_sec).ok()?;
+    let ns = u64::try_from(time.tv_nsec).ok().filter(|&ns| ns < SECOND)?;
+    s.checked_mul(SECOND)?.checked_add(ns)
 }
 
 /// Sets this thread's timeout; returns what was left of the one before, in nanoseconds.
 fn set_timeout(id: clockid_t, flags: c_int, notify: Option<&RawEvent>, time: u64) -> Result<u64> {
-    if notify.is_some_and(|event| event.notify != UNBLOCK) {
-        return Err(Error::INVALID);
-    }
+    let event = notify.map_or(Ok(Event::Unblock), RawEvent::parse)?;
+    handle::msg_verify_event(0, &event)?;
     let states = flags & !libc::TIMER_ABSTIME;
     let known = (timeout::SEND | timeout::RECEIVE | timeout::REPLY).cast_signed();
     if states & !known != 0 {
@@ -159,7 +157,7 @@ fn set_timeout(id: clockid_t, flags: c_int, notify: Option<&RawEvent>, time: u64
         time.saturating_sub(now)
     };
     let wait = (states != 0).then_some(Duration::from_nanos(wait));
-    let before = timeout::set(states.cast_unsigned(), wait);
+    let before = timeout::set_with(states.cast_unsigned(), wait, event);
     Ok(before.map_or(0, |(_, left)| {
         left.as_nanos().try_into().unwrap_or(u64::MAX)
     }))
@@ -203,6 +201,7 @@ mod tests {
                 value: 3
             })
         );
+        assert_eq!(parse(INTR), Ok(Event::None));
         // A thread cannot be made in another process, and nobody knows the last one.
         assert_eq!(parse(libc::SIGEV_THREAD), Err(Error::INVALID));
         assert_eq!(parse(0x999), Err(Error::INVALID));
@@ -219,11 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_only_unblocks_and_only_these_states() {
+    fn a_timeout_has_these_states_and_an_event_that_is_one() {
         let reply = timeout::REPLY.cast_signed();
         let set = |id, flags, event: Option<&RawEvent>| set_timeout(id, flags, event, 1);
+        let nothing = RawEvent {
+            notify: libc::SIGEV_THREAD,
+            ..PLAIN
+        };
         assert_eq!(
-            set(libc::CLOCK_MONOTONIC, reply, Some(&PLAIN)),
+            set(libc::CLOCK_MONOTONIC, reply, Some(&nothing)),
             Err(Error::INVALID)
         );
         assert_eq!(
@@ -234,5 +237,8 @@ mod tests {
             set(libc::CLOCK_PROCESS_CPUTIME_ID, reply, None),
             Err(Error::INVALID)
         );
+        let time = |tv_sec, tv_nsec| nanoseconds(&timespec { tv_sec, tv_nsec });
+        assert_eq!(time(2, 3), Some(2_000_000_003));
+        assert_eq!((time(0, 1_000_000_000), time(-1, 0)), (None, None));
     }
 }

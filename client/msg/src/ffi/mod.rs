@@ -6,6 +6,7 @@
 //! | [`send`] | `sys/neutrino.h` | MsgSend in its forms, pulses |
 //! | [`receive`] | `sys/neutrino.h` | MsgReceive, MsgReply, MsgRead, MsgWrite and theirs |
 //! | [`event`] | `sys/neutrino.h` | events and timeouts |
+//! | [`signal`] | `sys/neutrino.h` | SignalKill |
 //! | [`dispatch`] | `sys/dispatch.h` | a server's loop |
 //! | [`resmgr`], [`iofunc`] | `sys/resmgr.h`, `sys/iofunc.h` | resource managers |
 //! | [`name`] | `sys/dispatch.h` | name_attach, name_open |
@@ -29,3 +30,4 @@ mod netmgr;
 mod receive;
 mod resmgr;
 mod send;
+mod signal;

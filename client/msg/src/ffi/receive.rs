@@ -161,6 +161,10 @@ call!(MsgInfo, MsgInfo_r, (rcvid: c_int, info: *mut RawMsgInfo) {
     Ok(())
 });
 
+call!(MsgCurrent, MsgCurrent_r, (rcvid: c_int) {
+    handle::msg_current(rcvid)
+});
+
 /// # Safety
 /// `info` is null or valid for writing.
 pub(super) unsafe fn receive(

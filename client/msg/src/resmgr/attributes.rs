@@ -57,7 +57,7 @@ impl Attributes {
     pub fn permit(&self, client: &ClientInfo, ioflag: u32) -> Result<()> {
         let class = if client.uid == self.uid {
             self.mode >> 6
-        } else if client.gid == self.gid {
+        } else if client.is_in(self.gid) {
             self.mode >> 3
         } else {
             self.mode

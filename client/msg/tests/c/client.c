@@ -221,7 +221,7 @@ static void events(int chid, int loop) {
 
 static void timeouts(int chid) {
     const uint64_t soon = 20 * 1000 * 1000;
-    const struct itimerspec spec = {.it_value = {.tv_nsec = 20 * 1000 * 1000}};
+    const struct timespec spec = {.tv_nsec = 20 * 1000 * 1000};
     const struct request hold = request(HOLD, 0), echo = request(ECHO, 0);
     struct sigevent event;
     struct timespec now;
@@ -260,7 +260,7 @@ static void timeouts(int chid) {
     CHECK(TimerTimeout(CLOCK_MONOTONIC, 0, NULL, NULL, &left) == 0);
     CHECK(left > 0 && left <= soon);
 
-    SIGEV_SIGNAL_INIT(&event, SIGUSR1);
+    event.sigev_notify = SIGEV_THREAD;
     FAILS(TimerTimeout(CLOCK_MONOTONIC, _NTO_TIMEOUT_SEND, &event, &soon, NULL), EINVAL);
     CHECK(TimerTimeout_r(CLOCK_MONOTONIC, 1 << 12, NULL, &soon, NULL) == EINVAL);
 }

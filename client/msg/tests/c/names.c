@@ -8,7 +8,6 @@
 
 _Static_assert(sizeof(struct _pulse) == 24, "_pulse");
 _Static_assert(sizeof(struct _msg_info) == 64, "_msg_info");
-_Static_assert(sizeof(struct _server_info) == 16, "_server_info");
 _Static_assert(sizeof(struct _client_info) == 76, "_client_info");
 _Static_assert(sizeof(resmgr_context_t) == 1144, "resmgr_context_t");
 _Static_assert(sizeof(iofunc_attr_t) == 88, "iofunc_attr_t");
