@@ -10,6 +10,7 @@ use io_net_abi::{
 use std::any::Any;
 use std::ffi::CStr;
 use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// Where a registrant stands in the graph, and under which name.
@@ -94,6 +95,15 @@ impl<'a> Init<'a> {
     /// Where the packet memory is.
     pub fn pool_info(&self) -> PoolInfo {
         cx::pool_info(self.ion())
+    }
+
+    /// The memory behind [`PoolInfo::fd`], to keep: for those who map it anew or hand it to the kernel.
+    ///
+    /// # Errors
+    /// The kernel's: out of descriptors.
+    pub fn pool_memory(&self) -> std::io::Result<OwnedFd> {
+        // SAFETY: the pool, and with it its descriptor, outlives every instance.
+        unsafe { BorrowedFd::borrow_raw(self.pool_info().fd) }.try_clone_to_owned()
     }
 
     /// The directory where this io-net keeps its sockets.

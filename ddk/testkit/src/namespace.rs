@@ -14,15 +14,29 @@ const INSIDE: &str = "IO_NET_TEST_INSIDE";
 /// # Panics
 /// The body has failed inside, or `CI` is set and there are no namespaces.
 pub fn run(module: &str, name: &str, body: impl FnOnce()) {
+    // A user namespace too, so that root is not needed.
+    let arguments = ["--net", "--user", "--map-root-user"];
+    let lacking = "this system allows no user namespaces (unshare --net --user)";
+    run_behind(&arguments, lacking, module, name, body);
+}
+
+/// As [`run`], with the system's own root, which alone may load programs into the kernel.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_as_root(module: &str, name: &str, body: impl FnOnce()) {
+    let lacking = "only root may make a network namespace of this kind (unshare --net)";
+    run_behind(&["--net"], lacking, module, name, body);
+}
+
+fn run_behind(arguments: &[&str], lacking: &str, module: &str, name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
-    // A user namespace too, so that root is not needed.
-    let arguments = ["--net", "--user", "--map-root-user"];
     let possible = Command::new("unshare").args(arguments).arg("true").output();
     if !possible.is_ok_and(|output| output.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "no namespaces to be had");
-        println!("skipped: this system allows no user namespaces (unshare --net --user)");
+        println!("skipped: {lacking}");
         return;
     }
     let module = built_module(module);

@@ -1,6 +1,7 @@
 //! System calls behind safe functions: memory maps, sockets, epoll, TUN/TAP, clocks.
 
 pub mod beneath;
+pub mod bpf;
 pub mod clock;
 pub mod copy;
 pub mod cpu;
@@ -23,6 +24,7 @@ pub mod netdev;
 pub mod packet;
 pub mod packet_ring;
 pub mod peer;
+pub mod pidfd;
 pub mod ports;
 pub mod region;
 pub mod sched;
@@ -33,3 +35,5 @@ pub mod sigqueue;
 pub mod task;
 pub mod tun;
 pub mod unix;
+pub mod xdp;
+pub mod xdp_ring;

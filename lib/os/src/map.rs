@@ -101,7 +101,16 @@ impl SharedMap {
     /// # Errors
     /// EINVAL when `len` is 0, else the kernel's error.
     pub fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
-        Self::map(Some(fd), len, libc::MAP_SHARED)
+        Self::map(Some(fd), 0, len, libc::MAP_SHARED)
+    }
+
+    /// As [`SharedMap::populated`], of the `len` bytes from `offset` on, a multiple of the page size:
+    /// for descriptors that offer several mappings.
+    ///
+    /// # Errors
+    /// As [`SharedMap::new`].
+    pub(crate) fn populated_at(fd: BorrowedFd<'_>, offset: i64, len: usize) -> io::Result<Self> {
+        Self::map(Some(fd), offset, len, libc::MAP_SHARED | libc::MAP_POPULATE)
     }
 
     /// As [`SharedMap::new`], with every page present at once: no fault on first touch.
@@ -109,7 +118,7 @@ impl SharedMap {
     /// # Errors
     /// As [`SharedMap::new`].
     pub fn populated(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
-        Self::map(Some(fd), len, libc::MAP_SHARED | libc::MAP_POPULATE)
+        Self::populated_at(fd, 0, len)
     }
 
     /// Maps `len` bytes of zeroed memory shared with children of fork only.
@@ -117,15 +126,15 @@ impl SharedMap {
     /// # Errors
     /// As [`SharedMap::new`].
     pub fn anonymous(len: usize) -> io::Result<Self> {
-        Self::map(None, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+        Self::map(None, 0, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
     }
 
-    fn map(fd: Option<BorrowedFd<'_>>, len: usize, flags: i32) -> io::Result<Self> {
+    fn map(fd: Option<BorrowedFd<'_>>, offset: i64, len: usize, flags: i32) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         let raw = fd.map_or(-1, |fd| fd.as_raw_fd());
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choosing overlaps nothing of ours.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len.get(), prot, flags, raw, 0) };
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len.get(), prot, flags, raw, offset) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
