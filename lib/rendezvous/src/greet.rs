@@ -191,6 +191,14 @@ impl Greeting {
         }
     }
 
+    /// Leaves the client's memory alone, also where it could be reached: what it sends comes by the
+    /// session's windows.
+    #[must_use]
+    pub fn by_windows(mut self) -> Self {
+        self.hello.flags |= hello::NO_PEER_MEMORY;
+        self
+    }
+
     /// Makes a session of it, in `seat`. `unblock`: received messages are unblocked by the server
     /// only.
     ///

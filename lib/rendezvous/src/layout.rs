@@ -19,7 +19,7 @@ pub const SLOTS: usize = 64;
 pub const INLINE: usize = 4096;
 /// Bytes of a slot's window, through which what is longer is copied where memory cannot be reached
 /// directly.
-pub const WINDOW: usize = 64 * 1024;
+pub const WINDOW: usize = 1024 * 1024;
 /// Pulses in a session's ring.
 pub const PULSES: usize = 256;
 /// The largest message and reply: what addresses and QNX's lengths allow, and no more than a

@@ -185,6 +185,14 @@ impl ServerEnd {
         !self.is_dead() && !self.state(message.slot).is_gone(message.generation)
     }
 
+    /// How many bytes of the message's beginning are in the session's memory, until it is answered or
+    /// help is asked for.
+    #[inline]
+    #[must_use]
+    pub fn staged(&self, message: &Message) -> usize {
+        message.staged
+    }
+
     /// Copies the message's bytes from `offset` on to `parts`, as far as they can be had without
     /// help, and returns how many.
     ///

@@ -8,6 +8,7 @@
 use crate::control::Connection;
 use crate::ids::IdMap;
 use crate::netmgr::{Asker, Netmgr, Outcome, QUESTION_MAX};
+use crate::staged;
 use crate::stats::Stats;
 use crate::transfer::{Progress, Transfer};
 use crate::watch::{Cookie, Kind, Watcher};
@@ -20,11 +21,6 @@ use io_net_rendezvous::server::{AccessError, Message, ServerEnd};
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
-
-/// Bytes of a message that are copied when it is sent, at most.
-const FIRST_MAX: usize = 1 << 20;
-/// Bytes of all messages that are held so; beyond it, only [`INLINE`] bytes of each are.
-const HELD_MAX: usize = 64 << 20;
 
 /// Pulses, of all clients, that are taken before one that has gone is forgotten.
 const LAST_PULSES_MAX: usize = 4096;
@@ -41,7 +37,6 @@ pub(crate) struct Clients {
     next_question: u64,
     /// Messages whose clients have been asked for help.
     helping: Vec<ClientSend>,
-    held: usize,
 }
 
 /// One process's session.
@@ -72,7 +67,6 @@ struct Sending {
     session: u32,
     message: Message,
     transfers: VecDeque<Transfer>,
-    held: usize,
 }
 
 impl Clients {
@@ -86,7 +80,6 @@ impl Clients {
             questions: IdMap::default(),
             next_question: 0,
             helping: Vec::new(),
-            held: 0,
         }
     }
 
@@ -187,19 +180,12 @@ impl Clients {
     ) -> Result<(), Errno> {
         let session = self.sessions.get_mut(&number).ok_or(Errno::ESRCH)?;
         let length = u32::try_from(message.len).map_err(|_| Errno::EMSGSIZE)?;
-        let first_max = match self.held < HELD_MAX {
-            true => FIRST_MAX,
-            false => INLINE,
-        };
-        let mut data = Payload::zeroed(first_max.min(length as usize));
-        let parts = &mut [IoSliceMut::new(data.as_mut_slice())];
-        let got = match session.end.read(&message, 0, parts) {
-            Ok(got) => got,
-            Err(AccessError::Help) => 0,
+        let data = match staged::payload(&session.end, &message) {
+            Ok(data) => data,
+            Err(AccessError::Help) => Payload::default(),
             Err(AccessError::Gone) => return Ok(()),
             Err(AccessError::Fault) => return Err(Errno::EFAULT),
         };
-        data.truncate(got);
         let info = SendInfo {
             tid: message.tid.cast_signed(),
             coid: message.coid,
@@ -211,12 +197,10 @@ impl Clients {
         let send = qnet.client_send(now, conn, info, data)?;
         stats.kif_outbound_msgs.add(1);
         session.slots[message.slot.index()] = Some(Under::Send(send));
-        self.held += got;
         let sending = Sending {
             session: number,
             message,
             transfers: VecDeque::new(),
-            held: got,
         };
         self.sends.insert(send, sending);
         Ok(())
@@ -388,7 +372,6 @@ impl Clients {
             Progress::Written => {}
             Progress::Finished => {
                 session.slots[sending.message.slot.index()] = None;
-                self.held -= sending.held;
                 self.sends.remove(&send);
             }
         }
@@ -493,10 +476,8 @@ impl Clients {
             self.by_conn.remove(&conn);
         }
         for under in session.slots.into_iter().flatten() {
-            if let Under::Send(send) = under
-                && let Some(sending) = self.sends.remove(&send)
-            {
-                self.held -= sending.held;
+            if let Under::Send(send) = under {
+                self.sends.remove(&send);
             }
         }
         Some(session.to)

@@ -192,7 +192,7 @@ fn seat(
             return Err(errno);
         }
     };
-    let prepared = match greeting.accept(&seat, true) {
+    let prepared = match greeting.by_windows().accept(&seat, true) {
         Ok(prepared) => prepared,
         Err(errno) => {
             clients.inbox.cancel(&seat);

@@ -34,6 +34,7 @@ mod options;
 mod protocol;
 mod resolver;
 mod servers;
+mod staged;
 mod stats;
 mod transfer;
 mod watch;

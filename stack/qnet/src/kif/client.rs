@@ -714,7 +714,10 @@ pub(super) fn padded(mut data: Payload) -> Payload {
         .first_chunk::<2>()
         .is_some_and(|kind| IO_TYPES.contains(&u16::from_ne_bytes(*kind)));
     let wanted = if io { IO_MIN } else { 2 };
-    let missing = wanted.saturating_sub(bytes.len());
+    let missing = match data.has_source() {
+        false => wanted.saturating_sub(bytes.len()),
+        true => 0,
+    };
     data.extend_from_slice(&[0; IO_MIN][..missing]);
     data
 }

@@ -7,7 +7,7 @@ use crate::kif::{Lane, Outgoing};
 use crate::node::Nd;
 use crate::node_name::NodeName;
 use crate::time::Instant;
-use crate::transport::{self, Conn, DownReason, LinkAddr, Message, PeerId, SendError};
+use crate::transport::{self, Conn, DownReason, LinkAddr, PeerId, SendError};
 
 /// Conns for clients, and as many for servers, each shared by lanes where there are more.
 const LANES: u16 = 256;
@@ -92,8 +92,7 @@ impl Qnet {
         if self.transport.room(peer, conn) < message.bytes.len() {
             return Offer::Wait(message);
         }
-        let (bytes, start) = message.bytes.into_parts();
-        let bytes = Message::from_tail(bytes, start);
+        let bytes = message.bytes.into_message();
         match self.transport.send(now, peer, conn, qos, bytes) {
             // A peer that is gone is told of by an event, which ends all that is under way.
             Ok(_) | Err(SendError::NoPeer) => {}

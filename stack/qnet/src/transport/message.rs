@@ -1,7 +1,9 @@
 //! The bytes of a message that is being sent.
 
+use std::sync::Arc;
+
 /// Bytes that are read where they lie, when a frame is made of them; more than once if a frame is lost.
-pub trait Source: Send {
+pub trait Source: Send + Sync {
     /// How many there are; always the same.
     fn len(&self) -> usize;
 
@@ -10,16 +12,30 @@ pub trait Source: Send {
         self.len() == 0
     }
 
-    /// Fills `out` with the bytes from `offset` on, all of which exist. What cannot be read any more is
-    /// to be left zero: the caller of the transport must know by itself that the message is void.
+    /// Fills `out` with the bytes from `offset` on, all of which exist. What cannot be read any more
+    /// becomes zero: the caller of the transport must know by itself that the message is void.
     fn read(&self, offset: usize, out: &mut [u8]);
 }
 
-/// A message: bytes of its own, and after them, where there is one, a [`Source`].
+/// The first `len` bytes of a source.
+#[derive(Clone)]
+pub(crate) struct Tail {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) len: usize,
+}
+
+impl Tail {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        let len = source.len();
+        Tail { source, len }
+    }
+}
+
+/// A message: bytes of its own, and after them, where there is one, a [`Source`]'s.
 pub struct Message {
     bytes: Vec<u8>,
     start: usize,
-    source: Option<Box<dyn Source>>,
+    tail: Option<Tail>,
 }
 
 impl Message {
@@ -29,23 +45,24 @@ impl Message {
         Message {
             bytes,
             start,
-            source: None,
+            tail: None,
         }
     }
 
     /// `head`, and then what `source` gives.
-    pub fn with_source(head: Vec<u8>, source: Box<dyn Source>) -> Self {
-        Message {
-            bytes: head,
-            start: 0,
-            source: Some(source),
-        }
+    pub fn with_source(head: Vec<u8>, source: Arc<dyn Source>) -> Self {
+        Message::from(head).with_tail(Some(Tail::new(source)))
+    }
+
+    /// The same bytes, and then those of a tail.
+    pub(crate) fn with_tail(self, tail: Option<Tail>) -> Self {
+        Message { tail, ..self }
     }
 
     /// Bytes in all.
     #[inline]
     pub fn len(&self) -> usize {
-        self.head().len() + self.source.as_ref().map_or(0, |source| source.len())
+        self.head().len() + self.tail.as_ref().map_or(0, |tail| tail.len)
     }
 
     /// Whether there are none.
@@ -69,8 +86,8 @@ impl Message {
         let own = head.len().saturating_sub(offset);
         let (first, rest) = out.split_at_mut(own);
         first.copy_from_slice(&head[head.len() - own..]);
-        if let Some(source) = &self.source {
-            source.read(offset + own - head.len(), rest);
+        if let Some(tail) = &self.tail {
+            tail.source.read(offset + own - head.len(), rest);
         }
     }
 
@@ -105,7 +122,7 @@ mod tests {
 
     #[test]
     fn any_piece_is_read_across_the_seam() {
-        let message = Message::with_source(vec![1, 2, 3], Box::new(Counting(4)));
+        let message = Message::with_source(vec![1, 2, 3], Arc::new(Counting(4)));
         let whole = [1, 2, 3, 100, 101, 102, 103];
         assert_eq!(message.len(), whole.len());
         for from in 0..whole.len() {

@@ -47,6 +47,7 @@ use ring::hmac;
 pub use config::{Config, LinkConfig, Node};
 pub use event::{DownReason, Event, OpenError, PathInfo, RefusedReason, SendError, Transmit};
 pub use id::{Conn, LinkAddr, LinkId, MessageId, PeerId, Qos};
+pub(crate) use message::Tail;
 pub use message::{Message, Source};
 pub use stats::Stats;
 

@@ -322,7 +322,7 @@ fn a_settled_message_is_not_read_again() {
     let mut net = Net::pair(1);
     let (a, _) = net.connect(0, 1);
     let gone = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let message = Message::with_source(vec![1, 2], Box::new(Flagged(gone.clone())));
+    let message = Message::with_source(vec![1, 2], std::sync::Arc::new(Flagged(gone.clone())));
     let id = net.nodes[0].send(net.now, a, Conn(0), Qos::LoadBalance, message);
     assert!(net.run(MS, |net| net.count(1) == 1));
     net.nodes[0].settle(net.now, id.unwrap());
