@@ -10,7 +10,7 @@ use io_net_ddk::abi::{
     DEVCTL_GET_CONFIG, DEVCTL_GET_STATS, DEVCTL_LINK_STATE, DEVCTL_PROMISCUOUS, LOG_INFO,
     LOG_WARNING, NIC_LINK_DOWN, NIC_PROMISCUOUS,
 };
-use io_net_ddk::errno::{EINVAL, EOPNOTSUPP};
+use io_net_ddk::errno::{EBUSY, EINVAL, EOPNOTSUPP};
 use io_net_ddk::prelude::*;
 use io_net_ddk::{NicCounters, advert, answer, answer_config, answer_stats, nic_config};
 use io_net_os::bpf::Hook;
@@ -29,8 +29,10 @@ const QUEUES: u64 = 1;
 /// Timers: the kernel's counts are looked up after traffic; what could not be done is tried again.
 const COUNTS: u32 = 0;
 const RETRY: u32 = 1;
+const REOPEN: u32 = 2;
 const COUNTS_NS: u64 = 200_000_000;
 const RETRY_NS: u64 = 1_000_000;
+const REOPEN_NS: u64 = 10_000_000;
 
 /// One interface over some flows of one of the kernel's.
 pub(crate) struct Adaptor {
@@ -121,9 +123,13 @@ impl Registrant for Adaptor {
     }
 
     fn timer(&mut self, id: u32, now_ns: u64, cx: &Cx) {
-        if id == COUNTS {
-            self.counting = false;
-            return self.count();
+        match id {
+            COUNTS => {
+                self.counting = false;
+                return self.count();
+            }
+            REOPEN => return self.look(cx),
+            _ => {}
         }
         let Some(device) = &mut self.device else {
             return;
@@ -155,6 +161,7 @@ impl Registrant for Adaptor {
         cx.poller(false);
         cx.cancel_timer(COUNTS);
         cx.cancel_timer(RETRY);
+        cx.cancel_timer(REOPEN);
         // Nothing to do about a failure: it is not watched then.
         let _ = cx.watch(self.bell.as_fd(), 0, 0);
         self.close(cx);
@@ -267,6 +274,10 @@ impl Adaptor {
         let opened = Device::open(&options, &self.memory);
         match opened.and_then(|device| self.take(device, cx)) {
             Ok(()) => self.greet(cx),
+            // The kernel has not let go of what was closed just now.
+            Err(failure) if failure.errno == EBUSY => {
+                cx.timer(REOPEN, cx.now_ns() + REOPEN_NS);
+            }
             Err(failure) => {
                 let number = cx.endpoint();
                 cx.log(

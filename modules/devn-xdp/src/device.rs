@@ -13,6 +13,8 @@ use io_net_os::packet::{Membership, PacketSocket};
 use io_net_os::xdp::{Binding, RX_HEADROOM, Rings, XdpSocket};
 use std::io;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Entries of each ring.
 const RING: u32 = 2048;
@@ -26,6 +28,9 @@ const ROOM: u32 = CHUNK as u32 - RX_HEADROOM;
 pub(crate) const PIECES_MAX: usize = 17;
 /// Bytes of frames under way that the kernel has copied.
 const SEND_BUFFER: i32 = 16 << 20;
+/// How long the kernel may take to let go of a closed socket's queue, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Frames that a call of busy polling takes.
 const BUSY_BUDGET: i32 = 64;
 
@@ -67,10 +72,29 @@ impl Drop for Queue {
 }
 
 impl Device {
+    /// As [`Device::open`], but waits for a queue that has just been closed: the kernel lets go of it
+    /// a little later. Not for workers.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub(crate) fn open_patiently(
+        options: &XdpOptions,
+        memory: &PoolMemory,
+    ) -> Result<Self, Failure> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Device::open(options, memory) {
+                Err(busy) if busy.errno == errno::EBUSY && Instant::now() < end => sleep(PAUSE),
+                opened => return opened,
+            }
+        }
+    }
+
     /// Opens what `options` name.
     ///
     /// # Errors
-    /// The kernel's errno, or EINVAL for an interface that will not do, with what to do about it.
+    /// The kernel's errno, or EINVAL for an interface that will not do, with what to do about it:
+    /// EBUSY where a queue has a socket, EEXIST where another program is on the interface.
     pub(crate) fn open(options: &XdpOptions, memory: &PoolMemory) -> Result<Self, Failure> {
         let name = &options.interface;
         let link = Link::find(name).map_err(|error| explain(name, &error))?;
@@ -79,7 +103,7 @@ impl Device {
         let queues = open_queues(&link, options, memory, multi)?;
         let memberships = PacketSocket::open().map_err(|error| explain(name, &error))?;
         let sockets = queues.iter().map(|queue| &*queue.socket);
-        let (program, hook) = attach(&link, options, sockets, multi)?;
+        let (program, hook) = attach(&link, options, sockets)?;
         let pieces = if multi { PIECES_MAX as u32 } else { 1 };
         let device = Device {
             _program: program,
@@ -209,11 +233,10 @@ fn attach<'a>(
     link: &Link,
     options: &XdpOptions,
     sockets: impl ExactSizeIterator<Item = &'a XdpSocket>,
-    multi: bool,
 ) -> Result<(bpf::Link, Hook), Failure> {
     let name = &options.interface;
-    let program = load(&options.steering, sockets, multi)
-        .map_err(|refused| explain_program(name, &refused))?;
+    let program =
+        load(&options.steering, sockets).map_err(|refused| explain_program(name, &refused))?;
     if !options.generic {
         match program.attach(link.index, Hook::Native) {
             Ok(attached) => return Ok((attached, Hook::Native)),
@@ -232,7 +255,6 @@ fn attach<'a>(
 fn load<'a>(
     steering: &Steering,
     sockets: impl ExactSizeIterator<Item = &'a XdpSocket>,
-    multi: bool,
 ) -> Result<Program, bpf::Refused> {
     let refused = |error: io::Error| bpf::Refused {
         error,
@@ -244,7 +266,8 @@ fn load<'a>(
     }
     let instructions = program::assemble(steering, map.number())
         .ok_or_else(|| refused(io::ErrorKind::InvalidInput.into()))?;
-    Program::load(&instructions, multi)
+    // With frames of several buffers where the kernel has them: else the MTU could not grow.
+    Program::load(&instructions, true).or_else(|_| Program::load(&instructions, false))
 }
 
 /// Whether the interface is one that we can be on.
@@ -324,7 +347,7 @@ fn explain_attach(name: &str, error: &io::Error) -> Failure {
                 "another XDP program is on it (ip link show {name}): end its owner, or take it off \
                  (ip link set {name} xdp off)"
             );
-            refuse(name, error, &advice)
+            Failure::new(errno::EEXIST, format!("cannot open {name}: {advice}"))
         }
         false => explain(name, error),
     }

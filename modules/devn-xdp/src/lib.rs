@@ -38,7 +38,7 @@ fn init(init: &mut Init) -> Result<(), Failure> {
         .pool_memory()
         .map_err(|error| Failure::io("cannot hold the packet memory", &error))?;
     let memory = PoolMemory::new(&init.pool_info(), fd)?;
-    let device = Device::open(&options, &memory)?;
+    let device = Device::open_patiently(&options, &memory)?;
     let place = Place::driver(c"en", c"en");
     init.register(place, |cx| Adaptor::new(options, memory, device, cx))
 }
