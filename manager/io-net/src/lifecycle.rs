@@ -14,13 +14,14 @@ use crate::log::Log;
 use crate::options;
 use crate::registry::State;
 use crate::shared::{Note, Shared};
-use crate::worker::{self, Pace};
+use crate::worker::{self, Pace, Worker};
 use io_net_abi::{ADVERT_DYING, Advert, RegHandle};
 use io_net_pktbuf::Pool;
 use io_net_proto::control::Failure;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long a worker may take to answer before it counts as stuck in a module.
@@ -161,8 +162,7 @@ impl Manager {
         if matches!(kind, Kind::Protocol | Kind::Converter) {
             self.provide_converters(id, kind);
         }
-        self.shared.registry().set_state(id, State::Live);
-        if let Err(failure) = self.publish().and_then(|()| self.fulfil(id)) {
+        if let Err(failure) = self.admit(id, kind, home) {
             // Nothing may be ended while a worker does not answer; it stays, and is named.
             self.shared.log.error(&failure);
             return Err(failure);
@@ -254,6 +254,21 @@ impl Manager {
         found.iter().find(made).or(found.first()).cloned()
     }
 
+    /// Takes a new instance into the graph. A filter is told of the interfaces before it is sent
+    /// anything, and gets its place so that no packet overtakes another.
+    fn admit(&mut self, id: u64, kind: Kind, home: usize) -> Result<(), Failure> {
+        if kind != Kind::Filter {
+            self.shared.registry().set_state(id, State::Live);
+            self.publish()?;
+            return self.fulfil(id);
+        }
+        self.shared.registry().set_state(id, State::Joining);
+        self.publish()?;
+        self.fulfil(id)?;
+        self.shared.registry().set_state(id, State::Live);
+        self.reroute(home, |_| ())
+    }
+
     /// Has the home worker do what the module asked for during `init`, tells it of the interfaces
     /// there are, and others of its own.
     fn fulfil(&mut self, id: u64) -> Result<(), Failure> {
@@ -302,23 +317,43 @@ impl Manager {
         answers.try_for_each(|(worker, answer)| self.wait(answer, worker))
     }
 
-    /// Publishes a plan in which `regs`, all of one instance, are no longer sent to, and has them
-    /// quiesced. Their home worker comes last and does both in one go: what they kept is passed on
-    /// before any packet that no longer goes through them.
-    fn quiesce(&self, regs: &[Arc<Reg>], home: usize) -> Result<(), Failure> {
+    /// Makes a plan in which the way of packets through registrants of worker `home` is another, and
+    /// has every worker use it so that no packet overtakes another: the others stand by, passing
+    /// on only what has crossed to them, until `home` has delivered what was under way and done
+    /// `then`.
+    fn reroute(
+        &self,
+        home: usize,
+        then: impl FnOnce(&Worker) + Send + 'static,
+    ) -> Result<(), Failure> {
         let plan: Arc<Plan> = Arc::new(self.shared.registry().plan());
-        let others = (0..self.shared.worker_count()).filter(|&worker| worker != home);
-        for worker in others {
-            let plan = plan.clone();
-            let adopted = self.shared.worker(worker).ask(move |w| w.adopt(plan));
+        let over = StandBy::default();
+        for worker in (0..self.shared.worker_count()).filter(|&worker| worker != home) {
+            let (plan, over) = (plan.clone(), over.0.clone());
+            let (met, adopted) = sync_channel(1);
+            self.shared.worker(worker).post(move |w| {
+                w.adopt(plan);
+                // Whoever waited may have given up.
+                let _ = met.send(());
+                w.stand_by(&over);
+            });
             self.wait(&adopted, worker)?;
         }
-        let regs = regs.to_vec();
-        let quiesced = self.shared.worker(home).ask(move |worker| {
+        let done = self.shared.worker(home).ask(move |worker| {
             worker.adopt(plan);
-            regs.iter().for_each(|reg| worker.quiesce(reg));
+            worker.lane.settle_crossed();
+            then(worker);
         });
-        self.wait(&quiesced, home)
+        self.wait(&done, home)
+    }
+
+    /// Publishes a plan in which `regs`, all of one instance, are no longer sent to, and has them
+    /// quiesced: what they kept is passed on before any packet that no longer goes through them.
+    fn quiesce(&self, regs: &[Arc<Reg>], home: usize) -> Result<(), Failure> {
+        let regs = regs.to_vec();
+        self.reroute(home, move |worker| {
+            regs.iter().for_each(|reg| worker.quiesce(reg));
+        })
     }
 
     /// Waits for a worker's answer.
@@ -618,6 +653,16 @@ impl Drop for Manager {
         }
         // What could not be ended may still run: it stays mapped, with all that it knows.
         self.instances.drain(..).for_each(std::mem::forget);
+    }
+}
+
+/// Workers stand by as long as this lives.
+#[derive(Default)]
+struct StandBy(Arc<AtomicBool>);
+
+impl Drop for StandBy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Claim {
 pub enum State {
     /// Its module's `init` runs: not yet in the graph.
     New,
+    /// Known to the workers and told of interfaces, but not yet sent to.
+    Joining,
     /// In the graph.
     Live,
     /// Sends, but is no longer sent to.
@@ -460,9 +462,9 @@ impl Registry {
     fn layout(&self) -> Layout {
         let placed = self.entries().filter(|entry| entry.state != State::New);
         let nodes: Vec<Node> = placed.map(|entry| entry.node.clone()).collect();
-        let leaving = self.entries().filter(|entry| entry.state == State::Leaving);
-        let leaving: Vec<Slot> = leaving.map(|entry| entry.node.slot).collect();
-        Layout::new(&nodes, &leaving)
+        let aside = |entry: &&Entry| matches!(entry.state, State::Joining | State::Leaving);
+        let bypassed: Vec<Slot> = self.entries().filter(aside).map(|e| e.node.slot).collect();
+        Layout::new(&nodes, &bypassed)
     }
 
     /// Every way up from an interface, by name, from the wire to the programs.
@@ -528,7 +530,8 @@ impl Registry {
                     *bottom == advert.cell
                 }
             };
-            cares && entry.state == State::Live && entry.reg.handle() != from
+            let here = matches!(entry.state, State::Joining | State::Live);
+            cares && here && entry.reg.handle() != from
         };
         let mut audience: Vec<&Entry> = self.entries().filter(concerned).collect();
         audience.sort_by_key(|entry| entry.node.order);

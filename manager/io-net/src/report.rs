@@ -61,7 +61,7 @@ fn registrant(manager: &Manager, entry: &Entry) -> Option<Registrant> {
     };
     let state = match entry.state {
         _ if instance.link.has_failed() => "poisoned",
-        State::New => "starting",
+        State::New | State::Joining => "starting",
         State::Live => "running",
         State::Leaving => "stopping",
     };

@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -156,6 +156,15 @@ impl Worker {
     /// Goes over to a new version of the graph.
     pub fn adopt(&self, plan: Arc<Plan>) {
         self.lane.adopt(plan);
+    }
+
+    /// Delivers what crosses to this worker and does nothing else until `over`.
+    pub fn stand_by(&self, over: &AtomicBool) {
+        while !over.load(Ordering::Acquire) {
+            self.lane.settle_crossed();
+            std::thread::yield_now();
+        }
+        self.lane.settle_crossed();
     }
 
     /// Sets a timer of a registrant; 0 cancels.
