@@ -1,14 +1,16 @@
 //! Control calls in JSON: what `io-netctl qnet` shows.
 //!
 //! - `{"cmd":"nodes"}` gives `{"nodes":[{"nd","name","state","links","rtt_us"},...]}`;
-//! - `{"cmd":"links"}` gives `{"links":[{"name","address","mtu","sent","received"},...]}`;
+//! - `{"cmd":"links"}` gives `{"links":[{"name","state","address","mtu","sent","received"},...]}`, those
+//!   that are not there yet, but bound, among them;
+//! - `{"cmd":"forget","node"}` gives `{}`: the node's key is no longer known;
 //! - `{"cmd":"connections"}` gives `{"connections":[{"side","node","pid","chid","client","waiting"},...],"total"}`.
 
 use crate::node::Node;
 use io_net_ddk::Failure;
-use io_net_ddk::errno::EINVAL;
+use io_net_ddk::errno::{EINVAL, ENOENT};
 use io_net_qnet::transport::{LinkId, PathInfo};
-use io_net_qnet::{Nd, NodeInfo, Qnet};
+use io_net_qnet::{Nd, NodeInfo, NodeName, Qnet};
 use serde_json::{Value, json};
 
 /// Connections that are listed, at most; an answer has room for so many.
@@ -18,15 +20,16 @@ const LISTED_MAX: usize = 200;
 ///
 /// # Errors
 /// EINVAL for a request that makes no sense.
-pub(crate) fn request(text: &[u8], node: &Node) -> Result<String, Failure> {
+pub(crate) fn request(text: &[u8], node: &mut Node) -> Result<String, Failure> {
     let request: Value = serde_json::from_slice(text)
         .map_err(|error| Failure::new(EINVAL, format!("the request is not JSON: {error}")))?;
     let answer = match request.get("cmd").and_then(Value::as_str) {
         Some("nodes") => nodes(node),
         Some("links") => links(node),
         Some("connections") => connections(node),
+        Some("forget") => forget(request.get("node"), node)?,
         _ => {
-            let text = "unknown command: give nodes, links or connections";
+            let text = "unknown command: give nodes, links, connections or forget";
             return Err(Failure::new(EINVAL, text));
         }
     };
@@ -85,13 +88,33 @@ fn links(node: &Node) -> Value {
     let links = node.links.iter().map(|(_, link)| {
         json!({
             "name": link.name,
+            "state": "up",
             "address": link.addr.to_string(),
             "mtu": link.mtu,
             "sent": link.sent,
             "received": link.received,
         })
     });
-    json!({ "links": links.collect::<Vec<Value>>() })
+    let waiting = node.links.waiting();
+    let absent = waiting.map(|name| json!({ "name": name, "state": "waits" }));
+    json!({ "links": links.chain(absent).collect::<Vec<Value>>() })
+}
+
+/// Forgets the key of a node, in memory and in the file.
+fn forget(name: Option<&Value>, node: &mut Node) -> Result<Value, Failure> {
+    let name = name.and_then(Value::as_str).unwrap_or_default();
+    let name = NodeName::parse_in(name, node.qnet.name().domain())
+        .map_err(|why| Failure::new(EINVAL, format!("{name:?} is no node: {why}")))?;
+    let path = node.known.path().display().to_string();
+    let listed = node.known.forget(&name);
+    let listed = listed.map_err(|e| Failure::io(format!("cannot change {path}"), &e))?;
+    match node.qnet.forget_key(&name) || listed {
+        true => Ok(json!({})),
+        false => {
+            let text = format!("no key of {name} is known, here or in {path}");
+            Err(Failure::new(ENOENT, text))
+        }
+    }
 }
 
 /// Who is connected to whom.

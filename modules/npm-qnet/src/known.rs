@@ -7,6 +7,7 @@
 use crate::key::from_hex;
 use io_net_ddk::Failure;
 use io_net_ddk::errno::EINVAL;
+use io_net_qnet::NodeName;
 use io_net_qnet::secure::PublicKey;
 use io_net_qnet::transport::Node;
 use std::collections::HashMap;
@@ -80,6 +81,38 @@ impl KnownFile {
         file.write_all(format!("{node} {key}\n").as_bytes())
     }
 
+    /// Removes a node's lines, and keeps all else as it is. Returns whether there were any.
+    ///
+    /// # Errors
+    /// The file cannot be read or written; then it is as it was.
+    pub(crate) fn forget(&mut self, node: &NodeName) -> io::Result<bool> {
+        let text = match fs::read_to_string(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            text => text?,
+        };
+        let about = |line: &&str| {
+            let line = line.split('#').next().unwrap_or_default();
+            line.split_whitespace().next() == Some(&node.to_string()[..])
+        };
+        let (gone, kept): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(about);
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let mut beside = self.path.as_os_str().to_owned();
+        beside.push(".new");
+        let mut file = OpenOptions::new();
+        let file = file.write(true).create(true).truncate(true).mode(0o600);
+        file.open(&beside)
+            .and_then(|mut file| {
+                file.write_all(kept.concat().as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&beside, &self.path))
+            .inspect_err(|_| drop(fs::remove_file(&beside)))?;
+        self.lines = self.lines.saturating_sub(gone.len());
+        Ok(true)
+    }
+
     /// Where they are kept.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -121,6 +154,30 @@ mod tests {
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[&far], PublicKey([1; 32]));
         assert_eq!(keys[&near], PublicKey([2; 32]));
+    }
+
+    #[test]
+    fn a_node_is_forgotten_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("known");
+        let name = |text: &str| text.parse::<NodeName>().unwrap();
+        let (mut file, _) = KnownFile::load(&path).unwrap();
+        assert!(!file.forget(&name("lab2.net")).unwrap());
+        fs::write(&path, "# ours\n").unwrap();
+        for (n, node) in ["lab2", "lab2.net", "lab22.net"].iter().enumerate() {
+            file.add(node, &PublicKey([n as u8; 32])).unwrap();
+        }
+        assert!(file.forget(&name("lab2.net")).unwrap());
+        assert!(!file.forget(&name("lab2.net")).unwrap());
+        assert!(
+            fs::read_to_string(&path)
+                .unwrap()
+                .starts_with("# ours\nlab2 ")
+        );
+        let (_, keys) = KnownFile::load(&path).unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[&node("lab22", "net")], PublicKey([2; 32]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! | [`clients`], [`transfer`] | local clients of other nodes' channels |
 //! | [`servers`] | local servers of other nodes' clients |
 //! | [`resolver`] | finding nodes by DNS, file and etcd |
+//! | [`services`] | the program that serves files to other nodes, and mounts theirs |
+//! | [`aside`] | what the threads of these two tell |
 //! | [`netmgr`] | questions about nodes and names |
 //! | [`key`], [`known`] | this node's key, and other nodes' |
 //! | [`control`] | `io-netctl qnet` |
@@ -20,6 +22,7 @@
 //! are. All state belongs to the registrant's home worker, and nothing on it waits.
 #![deny(unsafe_code)]
 
+mod aside;
 mod clients;
 mod control;
 mod door;
@@ -34,16 +37,18 @@ mod options;
 mod protocol;
 mod resolver;
 mod servers;
+mod services;
 mod staged;
 mod stats;
 mod transfer;
 mod watch;
 
+use aside::Teller;
 use clients::Clients;
 use door::Door;
 use figures::Figures;
 use io_net_ddk::prelude::*;
-use io_net_ddk::{number, text};
+use io_net_ddk::{Waker, flag, number, text};
 use io_net_os::eventfd::EventFd;
 use io_net_qnet::Qnet;
 use io_net_qnet::secure::{KnownNodes, Protection, SecretKey, Security};
@@ -56,6 +61,7 @@ use node::Node;
 use options::Settings;
 use resolver::Resolvers;
 use servers::Servers;
+use services::Services;
 use std::path::PathBuf;
 use watch::{Cookie, Kind, Watcher};
 
@@ -80,11 +86,17 @@ fn init(init: &mut Init) -> Result<(), Failure> {
     let door = Door::open(&run_dir)?;
     let inbox = Inbox::new().map_err(system)?;
     let bell = EventFd::new().map_err(system)?;
+    let (asides, told) = aside::queue();
+    let wanted = settings.services.any();
+    let services = wanted.then(|| settings.services.command(&run_dir));
     init.register(Place::protocol(c"qnet", c"qnet"), |cx| {
         cx.all_packets()?;
         let now = Instant::from_nanos(cx.now_ns());
         let refused = |errno| Failure::new(io_net_ddk::errno::EINVAL, format!("Qnet: {errno}"));
         let qnet = Qnet::new(now, config).map_err(refused)?;
+        let teller = |waker: Waker| Teller::new(&asides, move || waker.wake());
+        let services = services.map(|command| Services::start(command, teller(cx.waker())));
+        let resolvers = Resolvers::start(&settings.resolve, teller(cx.waker()));
         let node = Node {
             figures: Figures::new(&qnet, cx),
             qnet,
@@ -94,9 +106,13 @@ fn init(init: &mut Init) -> Result<(), Failure> {
             netmgr: Netmgr::new(&run_dir),
             servers: Servers::new(run_dir, bell),
             askers: Default::default(),
-            resolvers: Resolvers::start(&settings.resolve, cx.waker()).map_err(system)?,
+            resolvers: resolvers.map_err(system)?,
+            services: services.transpose().map_err(system)?,
+            asides: told,
+            notes: Vec::new(),
             published_at: None,
             known,
+            refused_at: None,
             stats: stats::Stats::new(cx),
         };
         let watcher = Watcher {
@@ -107,6 +123,7 @@ fn init(init: &mut Init) -> Result<(), Failure> {
         door::watch_newest_bell(&node.clients, &watcher);
         watcher.watch(node.servers.bell(), Cookie::new(Kind::ServerBell, 0));
         cx.poller(true);
+        cx.timer(protocol::TIMER_BOUND, cx.now_ns() + protocol::BOUND_NS);
         Ok(protocol::Protocol::new(node))
     })
 }
@@ -140,10 +157,14 @@ io_net_ddk::module! {
         text(c"known", false, c"file of other nodes' keys"),
         text(c"maproot", false, c"who remote root is here: a user's number, or same (nobody)"),
         text(c"mapany", false, c"who a remote user is here: a user's number, or same (nobody)"),
+        text(c"net", false, c"where to mount other nodes' files (nowhere)"),
+        text(c"export", true, c"a directory that other nodes may use; with :ro, read"),
+        flag(c"spawn", c"other nodes may run programs here"),
         text(c"prefix", false, c"directory of the sockets of programs (io-net's own)"),
         number(c"do_crc", c"1: frames that are not enciphered carry a checksum of their own; 0: not (1)"),
         number(c"auto_add", c"ticks of 200 ms between announcements, 0 for silence (150)"),
         number(c"conn_est_timeout", c"ticks for which an attempt to reach a node waits (10)"),
+        number(c"conn_est_retries", c"times that this is waited for once more (0)"),
         number(c"conn_up_idle", c"idle ticks before a heartbeat (5)"),
         number(c"periodic_ticks", c"ticks between looks at links that are down (1)"),
         number(c"tx_retries", c"unanswered transmissions after which a link is down (5)"),

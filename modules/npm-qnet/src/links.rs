@@ -33,6 +33,24 @@ pub(crate) struct Link {
     iface: u16,
 }
 
+impl Bind {
+    /// Whether an interface is meant.
+    fn fits(&self, name: &str, addr: LinkAddr) -> bool {
+        match self {
+            Bind::Interface(wanted) => wanted == name && matches!(addr, LinkAddr::Mac(_)),
+            Bind::Ip => matches!(addr, LinkAddr::Ip(_)),
+        }
+    }
+
+    /// What it is called.
+    fn name(&self) -> &str {
+        match self {
+            Bind::Interface(name) => name,
+            Bind::Ip => "ip",
+        }
+    }
+}
+
 /// All of them.
 pub(crate) struct Links {
     /// By link number.
@@ -55,6 +73,16 @@ impl Links {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
         let numbered = self.links.iter().enumerate();
         numbered.filter_map(|(at, link)| Some((LinkId(at as u8), link.as_ref()?)))
+    }
+
+    /// What Qnet is to speak on and that is not there.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &str> {
+        let absent = |bind: &&Bind| {
+            !self
+                .iter()
+                .any(|(_, link)| bind.fits(&link.name, link.addr))
+        };
+        self.bind.iter().filter(absent).map(Bind::name)
     }
 
     /// Our addresses on links over IP.
@@ -119,11 +147,7 @@ impl Links {
     }
 
     fn is_bound(&self, name: &str, addr: LinkAddr) -> bool {
-        let fits = |bind: &Bind| match bind {
-            Bind::Interface(wanted) => wanted == name && matches!(addr, LinkAddr::Mac(_)),
-            Bind::Ip => matches!(addr, LinkAddr::Ip(_)),
-        };
-        self.bind.is_empty() || self.bind.iter().any(fits)
+        self.bind.is_empty() || self.bind.iter().any(|bind| bind.fits(name, addr))
     }
 
     /// Sends all frames that Qnet has ready. Returns false where packet buffers ran out before the end.

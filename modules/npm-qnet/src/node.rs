@@ -1,5 +1,6 @@
 //! The node: the protocol, and everything around it that it is joined to.
 
+use crate::aside::Aside;
 use crate::clients::Clients;
 use crate::door::Door;
 use crate::figures::Figures;
@@ -8,6 +9,7 @@ use crate::links::Links;
 use crate::netmgr::{Asker, MANAGER, Netmgr};
 use crate::resolver::{PUBLISH, Resolvers};
 use crate::servers::Servers;
+use crate::services::Services;
 use crate::stats::Stats;
 use crate::transfer::Transfer;
 use crate::watch::{Cookie, Kind, Watcher};
@@ -18,9 +20,14 @@ use io_net_qnet::time::Instant;
 use io_net_qnet::transport::RefusedReason;
 use io_net_qnet::{Errno, Event, NodeName, Payload, Qnet, RemoteClient, Vthread};
 use std::collections::HashSet;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// Events done in one go, at most; the frames that they lead to go out between.
 const EVENTS_MAX: usize = 256;
+
+/// Nodes that are refused are named in the log this far apart; all are counted.
+const REFUSALS_APART: Duration = Duration::from_secs(1);
 
 /// The node.
 pub(crate) struct Node {
@@ -33,9 +40,16 @@ pub(crate) struct Node {
     /// Remote clients of the network manager.
     pub(crate) askers: HashSet<RemoteClient>,
     pub(crate) resolvers: Resolvers,
+    /// The files and programs of this node for others, and theirs for it.
+    pub(crate) services: Option<Services>,
+    /// What their threads have found out, and what of it is to be logged.
+    pub(crate) asides: Receiver<Aside>,
+    pub(crate) notes: Vec<(u32, String)>,
     /// When this node has last told where it is.
     pub(crate) published_at: Option<Instant>,
     pub(crate) known: KnownFile,
+    /// When the log last named a node that was refused.
+    pub(crate) refused_at: Option<Instant>,
     pub(crate) stats: Stats,
     pub(crate) figures: Figures,
 }
@@ -55,15 +69,21 @@ impl Node {
             ..
         } = self;
         let done = servers.poll(now, qnet) + clients.poll(now, budget, qnet, netmgr, stats);
-        done + self.take_resolved(now)
+        done + self.take_asides(now)
     }
 
-    /// Takes what resolvers have found: addresses, on each link where there may be such.
-    fn take_resolved(&mut self, now: Instant) -> usize {
+    /// Takes what other threads have found out: addresses, on each link where there may be such.
+    fn take_asides(&mut self, now: Instant) -> usize {
         let mut done = 0;
-        while let Some((query, found)) = self.resolvers.next() {
-            let paths = self.links.paths(&found);
-            self.qnet.resolved(now, query, Ok(&paths));
+        while let Ok(aside) = self.asides.try_recv() {
+            match aside {
+                Aside::Found(query, Ok(found)) => {
+                    let paths = self.links.paths(&found);
+                    self.qnet.resolved(now, query, Ok(&paths));
+                }
+                Aside::Found(query, Err(errno)) => self.qnet.resolved(now, query, Err(errno)),
+                Aside::Note(level, text) => self.notes.push((level, text)),
+            }
             done += 1;
         }
         done
@@ -117,6 +137,9 @@ impl Node {
             };
             any = true;
             self.handle_event(now, event, cx);
+        }
+        for (level, text) in self.notes.drain(..) {
+            cx.log(level, format_args!("{text}"));
         }
         any |= !self.netmgr.finished.is_empty();
         self.hand_out_answers(now);
@@ -177,10 +200,14 @@ impl Node {
             door,
             clients,
             servers,
+            services,
             stats,
             ..
         } = self;
         let watcher = Watcher { cx, stats };
+        if let Some(services) = services {
+            services.end();
+        }
         door.close(&watcher);
         clients.clear(now, qnet, &watcher);
         servers.clear(now, qnet, &watcher);
@@ -239,7 +266,7 @@ impl Node {
             Event::NodeUp { .. } => self.stats.kif_nd_up.add(1),
             Event::NodeDown { .. } => self.stats.kif_nd_down.add(1),
             Event::Pinned { name, key } => self.pinned(&name, &key, cx),
-            Event::Refused { name, reason } => self.refused(&name, reason, cx),
+            Event::Refused { name, reason } => self.refused(now, &name, reason, cx),
             event => self.handle_server_event(now, event, cx),
         }
     }
@@ -331,14 +358,20 @@ impl Node {
         }
     }
 
-    fn refused(&mut self, name: &str, reason: RefusedReason, cx: &Cx) {
+    fn refused(&mut self, now: Instant, name: &str, reason: RefusedReason, cx: &Cx) {
         self.stats.nodes_refused.add(1);
+        // Who is refused may try again at once, for ever.
+        let quiet = |at: Instant| now < at + REFUSALS_APART;
+        if self.refused_at.is_some_and(quiet) {
+            return;
+        }
+        self.refused_at = Some(now);
         let path = self.known.path().display();
         let why = match reason {
             RefusedReason::NotAllowed => format!("its key is not in {path}, and trust=listed"),
             RefusedReason::KeyChanged => format!(
                 "its key is not the one in {path}: somebody poses as it, or it was set up anew; \
-                 if that is so, remove its line there and mount npm-qnet again"
+                 if that is so, let it show its new one: io-netctl qnet forget {name}"
             ),
             RefusedReason::SecurityMismatch => {
                 "one of us has security=none and the other has not".to_owned()

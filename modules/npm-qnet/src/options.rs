@@ -1,5 +1,6 @@
 //! The module's options. Names are QNX's where QNX has them; a tick is 200 ms, as there.
 
+use crate::services::Wanted;
 use io_net_ddk::errno::EINVAL;
 use io_net_ddk::{Failure, Options};
 use io_net_qnet::secure::{Security, TrustPolicy};
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) domain: String,
     /// Where programs find Qnet; `None` for the runtime directory.
     pub(crate) prefix: Option<PathBuf>,
+    /// Files and programs, of this node for others and of others for this one.
+    pub(crate) services: Wanted,
     /// Interfaces to speak on; all where empty.
     pub(crate) bind: Vec<Bind>,
     /// How names are found, in this order.
@@ -67,8 +70,9 @@ pub(crate) enum Resolver {
 pub(crate) struct Times {
     /// Between announcements of the node; 0 is silence.
     pub(crate) announce: Option<Duration>,
-    /// For which an attempt to reach a node waits.
+    /// For which an attempt to reach a node waits, and how many times it does so again.
     pub(crate) connect: Option<Duration>,
+    pub(crate) again: u32,
     /// Idle time after which a heartbeat is sent.
     pub(crate) idle: Option<Duration>,
     /// Between looks at links that are down.
@@ -99,6 +103,11 @@ impl Settings {
         };
         let settings = Settings {
             prefix: each(options, "prefix", PATH, parse_path)?.pop(),
+            services: Wanted {
+                net: each(options, "net", PATH, parse_path)?.pop(),
+                exports: each(options, "export", EXPORT, parse_export)?,
+                spawn: options.flag("spawn"),
+            },
             bind: each(options, "bind", "enN or ip", parse_bind)?,
             resolve: resolvers(options)?,
             secure: one_of(options, "security", &[("noise", true), ("none", false)])?,
@@ -150,10 +159,8 @@ impl Settings {
             seed,
             security,
             crc: self.crc,
-            connect_timeout: self
-                .times
-                .connect
-                .unwrap_or(usual.transport.connect_timeout),
+            connect_timeout: (1 + self.times.again)
+                * (self.times.connect).unwrap_or(usual.transport.connect_timeout),
             heartbeat: self.times.idle.unwrap_or(usual.transport.heartbeat),
             maintenance: self.times.periodic.unwrap_or(usual.transport.maintenance),
             path_probes: self.times.retries.unwrap_or(usual.transport.path_probes),
@@ -191,6 +198,7 @@ impl Times {
         Ok(Times {
             announce: ticks("auto_add", 0)?,
             connect: ticks("conn_est_timeout", 1)?,
+            again: number(options, "conn_est_retries", 0, 1000)?.unwrap_or(0),
             idle: ticks("conn_up_idle", 1)?,
             periodic: ticks("periodic_ticks", 1)?,
             retries: number(options, "tx_retries", 1, 1000)?,
@@ -211,7 +219,9 @@ fn number(options: Options, name: &str, least: u32, most: u32) -> Result<Option<
     Err(malformed(name, &value.to_string(), &wanted))
 }
 
-/// What `prefix=`, `key=` and `known=` take.
+/// What `export=` takes.
+const EXPORT: &str = "a path from the root, with or without :ro";
+/// What `prefix=`, `net=`, `key=` and `known=` take.
 const PATH: &str = "a path from the root";
 /// What `maproot=` and `mapany=` take.
 const MAPPED: &str = "a user's number, with or without :GROUP, or same";
@@ -277,6 +287,11 @@ fn is_domain(text: &str) -> bool {
 /// io-net's own directory is none that anybody has in mind.
 fn parse_path(text: &str) -> Option<PathBuf> {
     (text.len() > 1 && text.starts_with('/')).then(|| PathBuf::from(text))
+}
+
+/// The root itself may be exported.
+fn parse_export(text: &str) -> Option<String> {
+    text.starts_with('/').then(|| text.to_owned())
 }
 
 fn parse_bind(text: &str) -> Option<Bind> {
@@ -346,6 +361,7 @@ mod tests {
         assert!(settings.secure && settings.bind.is_empty());
         assert_eq!(settings.trust, TrustPolicy::FirstUse);
         assert_eq!(settings.users, UserMap::default());
+        assert!(!settings.services.any());
     }
 
     #[test]
@@ -353,9 +369,11 @@ mod tests {
         let settings = parse(
             "host=lab2,domain=,prefix=/p,bind=en0,bind=ip,resolve=file:/etc/nodes,resolve=etcd:10.0.0.1:2379,\
              security=none,trust=listed,key=/k,known=/n,mapany=1000:100,maproot=same,auto_add=150,\
-             conn_est_timeout=2,tx_retries=9,do_crc=0",
+             conn_est_timeout=2,tx_retries=9,do_crc=0,net=/net,export=/srv,export=/etc:ro,spawn",
         )
         .unwrap();
+        assert_eq!(settings.services.exports, ["/srv", "/etc:ro"]);
+        assert!(settings.services.net.is_some() && settings.services.spawn);
         assert_eq!((&*settings.host, &*settings.domain), ("lab2", ""));
         assert_eq!(settings.prefix, Some(PathBuf::from("/p")));
         let bind = [Bind::Interface("en0".into()), Bind::Ip];
@@ -374,6 +392,9 @@ mod tests {
         assert_eq!(config.announce, Duration::from_secs(30));
         assert_eq!(config.transport.connect_timeout, 2 * TICK);
         assert_eq!(config.transport.path_probes, 9);
+        let again = parse("conn_est_timeout=2,conn_est_retries=2").unwrap();
+        let again = again.config(Security::None, [7; 32]);
+        assert_eq!(again.transport.connect_timeout, 6 * TICK);
         assert!(!config.transport.crc);
         assert_eq!(config.transport.node.name, "lab2");
         assert_eq!(config.resolvers.len(), 2);
@@ -392,6 +413,9 @@ mod tests {
             "prefix=..",
             "key=",
             "known=/",
+            "net=net",
+            "net=",
+            "export=srv",
             "bind=en0,resolve=dns",
             "resolve=nis",
             "resolve=file:etc",

@@ -18,6 +18,9 @@ const TIMER_WAITING: u32 = 2;
 /// The timer that brings the shown figures up to date.
 const TIMER_FIGURES: u32 = 3;
 const FIGURES_NS: u64 = 1_000_000_000;
+/// The timer after which an interface that should be there, and is not, is named.
+pub(crate) const TIMER_BOUND: u32 = 4;
+pub(crate) const BOUND_NS: u64 = 200_000_000;
 /// What programs have sent that is looked at in one go, at most.
 const POLLED_MAX: usize = 256;
 /// Rounds of events and frames in one piece of work, at most; what is left waits for the next poll.
@@ -82,6 +85,14 @@ impl Registrant for Protocol {
                 self.node.figures.take(&self.node.qnet);
                 return;
             }
+            TIMER_BOUND => {
+                for name in self.node.links.waiting() {
+                    cx.log(
+                        LOG_WARNING,
+                        format_args!("{name} is not there; Qnet waits for it"),
+                    );
+                }
+            }
             _ => {}
         }
         self.settle(now, cx);
@@ -111,13 +122,19 @@ impl Registrant for Protocol {
             let text = format!("devctl {cmd} is not one of qnet's");
             return Err(Failure::new(EOPNOTSUPP, text));
         }
-        let text = control::request(&data[..len], &self.node)?;
+        let text = control::request(&data[..len], &mut self.node)?;
         self.settle(now(cx), cx);
         answer(data, text.as_bytes())
     }
 
     fn quiesce(&mut self, cx: &Cx) {
-        for timer in [TIMER_QNET, TIMER_RETRY, TIMER_WAITING, TIMER_FIGURES] {
+        for timer in [
+            TIMER_QNET,
+            TIMER_RETRY,
+            TIMER_WAITING,
+            TIMER_FIGURES,
+            TIMER_BOUND,
+        ] {
             cx.cancel_timer(timer);
         }
         cx.poller(false);

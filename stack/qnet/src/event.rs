@@ -159,7 +159,7 @@ pub enum Event {
     },
     /// A node was not let in.
     Refused {
-        /// The name that it claims.
+        /// The full name that it claims.
         name: String,
         /// Why.
         reason: RefusedReason,

@@ -16,7 +16,7 @@ use crate::node_table::{Node, Nodes};
 use crate::payload::Payload;
 use crate::slab::Slab;
 use crate::time::Instant;
-use crate::transport::{LinkAddr, LinkConfig, LinkId, PeerId, Transmit, Transport};
+use crate::transport::{self, LinkAddr, LinkConfig, LinkId, PeerId, Transmit, Transport};
 
 /// A channel of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -309,6 +309,17 @@ impl Qnet {
     /// This node's name.
     pub fn name(&self) -> &NodeName {
         &self.name
+    }
+
+    /// Forgets the key of a node, which was set up anew, so that the next one it shows is its first. False
+    /// where none is known of it.
+    pub fn forget_key(&mut self, name: &NodeName) -> bool {
+        let node = transport::Node {
+            name: name.name().to_owned(),
+            domain: name.domain().to_owned(),
+        };
+        let known = self.transport.known_nodes();
+        known.is_some_and(|known| known.keys.remove(&node).is_some())
     }
 
     /// The transport, for its figures.

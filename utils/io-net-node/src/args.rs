@@ -13,6 +13,7 @@ Serves this node's names, and what is exported, to other nodes, and shows theirs
   --no-net           do not
   --export DIR[:ro]  let other nodes use DIR, or with \":ro\" read it, as DIR of this node
   --spawn            let other nodes run programs here, as the users that they are here
+  --while-stdin      end when standard input does
 
 SOCK=DIR says which io-net is meant (/run/io-net). It ends with SIGTERM or SIGINT.
 ";
@@ -26,6 +27,8 @@ pub struct Args {
     pub exports: Vec<(PathBuf, bool)>,
     /// Whether programs may be run.
     pub spawn: bool,
+    /// Whether the end of standard input is the end.
+    pub while_stdin: bool,
 }
 
 /// The arguments; None for `--help`.
@@ -37,6 +40,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Args>, Strin
         net: Some("/net".into()),
         exports: Vec::new(),
         spawn: false,
+        while_stdin: false,
     };
     let mut args = args;
     while let Some(arg) = args.next() {
@@ -58,6 +62,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Args>, Strin
             "--no-net" => parsed.net = None,
             "--export" => parsed.exports.push(export(&value()?)),
             "--spawn" => parsed.spawn = true,
+            "--while-stdin" => parsed.while_stdin = true,
             _ => {
                 return Err(format!(
                     "unknown argument {arg}; \"io-net-node --help\" lists them"
@@ -93,9 +98,8 @@ mod tests {
         let nothing = parsed("").unwrap().unwrap();
         assert_eq!(nothing.net, Some("/net".into()));
         assert!(nothing.exports.is_empty() && !nothing.spawn);
-        let all = parsed("--net=/n --export /srv --export=/etc:ro --spawn")
-            .unwrap()
-            .unwrap();
+        let line = "--net=/n --export /srv --export=/etc:ro --spawn --while-stdin";
+        let all = parsed(line).unwrap().unwrap();
         let exports = vec![("/srv".into(), true), ("/etc".into(), false)];
         let (net, spawn) = (Some("/n".into()), true);
         assert_eq!(
@@ -103,7 +107,8 @@ mod tests {
             Args {
                 net,
                 exports,
-                spawn
+                spawn,
+                while_stdin: true
             }
         );
         assert_eq!(parsed("--no-net").unwrap().unwrap().net, None);

@@ -10,6 +10,7 @@ use io_net_node::service::{FILES, SPAWN, Serve, Service};
 use io_net_node::spawn::server::Programs;
 use io_net_os::epoll::{Epoll, Event, IN};
 use io_net_os::signalfd::{INT, Signals, TERM};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 /// Requests for files that are worked on at once.
 const FILE_THREADS: usize = 4;
+/// The token of standard input.
+const STDIN: u64 = 1;
 /// Requests about programs; what takes long has threads of its own.
 const SPAWN_THREADS: usize = 2;
 
@@ -56,7 +59,7 @@ fn serve(args: &Args) -> Result<(), String> {
     if let Some(programs) = &programs {
         start(programs, SPAWN_THREADS, Programs::default())?;
     }
-    wait(&signals).map_err(|e| format!("cannot wait: {e}"))
+    wait(&signals, args.while_stdin).map_err(|e| format!("cannot wait: {e}"))
 }
 
 fn claim(name: &str) -> Result<Service, String> {
@@ -84,13 +87,21 @@ fn exports(args: &Args, names: &Path, hidden: Option<PathBuf>) -> Result<Exports
     Ok(Exports::new(all.collect::<Result<_, _>>()?, hidden))
 }
 
-/// Waits for a signal.
-fn wait(signals: &Signals) -> std::io::Result<()> {
+/// Waits for a signal, or for the end of standard input: for that of whoever holds its other end.
+fn wait(signals: &Signals, while_stdin: bool) -> std::io::Result<()> {
     let epoll = Epoll::new()?;
     epoll.add(signals.as_fd(), IN, 0)?;
+    let mut stdin = std::io::stdin();
+    if while_stdin {
+        epoll.add(stdin.as_fd(), IN, STDIN)?;
+    }
     let mut events = [Event::default()];
     while signals.take().is_none() {
-        epoll.wait(&mut events, None)?;
+        let ready = epoll.wait(&mut events, None)?;
+        let said = ready.iter().any(|event| event.token() == STDIN);
+        if said && stdin.read(&mut [0; 512])? == 0 {
+            break;
+        }
     }
     Ok(())
 }

@@ -166,6 +166,11 @@ pub(crate) enum Qnet {
     Links,
     /// Who is connected to whom
     Connections,
+    /// Forget the key of a node that was set up anew
+    Forget {
+        /// The node
+        node: String,
+    },
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `{"cmd":"nodes"}` | `{"nodes":[{"nd","name","state","links","rtt_us"}]}` |
-//! | `{"cmd":"links"}` | `{"links":[{"name","address","mtu","sent","received"}]}` |
+//! | `{"cmd":"links"}` | `{"links":[{"name","state","address","mtu","sent","received"}]}` |
 //! | `{"cmd":"connections"}` | `{"connections":[{"side","node","pid","chid","client","waiting"}],"total"}` |
+//! | `{"cmd":"forget","node"}` | `{}` |
 
 use crate::cli::Qnet;
 use crate::stack::{Call, Show};
@@ -25,6 +26,7 @@ const LINKS: Show = Show::Rows(
     "links",
     &[
         ("LINK", "name"),
+        ("STATE", "state"),
         ("ADDRESS", "address"),
         ("MTU", "mtu"),
         ("SENT", "sent"),
@@ -50,6 +52,7 @@ pub(crate) fn qnet(line: &Qnet) -> Call {
         Qnet::Nodes => (json!({"cmd": "nodes"}), NODES),
         Qnet::Links => (json!({"cmd": "links"}), LINKS),
         Qnet::Connections => (json!({"cmd": "connections"}), CONNECTIONS),
+        Qnet::Forget { node } => (json!({"cmd": "forget", "node": node}), Show::Nothing),
     };
     Call {
         to: "qnet",
@@ -88,5 +91,8 @@ mod tests {
         );
         let links = call("io-netctl qnet links");
         assert_eq!(links.body, json!({"cmd": "links"}));
+        let forget = call("io-netctl qnet forget lab2");
+        assert_eq!(forget.body, json!({"cmd": "forget", "node": "lab2"}));
+        assert_eq!(forget.show, Show::Nothing);
     }
 }

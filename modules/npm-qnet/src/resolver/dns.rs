@@ -2,22 +2,34 @@
 
 use super::PATIENCE;
 use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, TYPE};
+use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, RCODE, TYPE};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// Name servers that are asked, at most, as in the system's own resolver.
 const SERVERS_MAX: usize = 3;
 
 /// The addresses of the host `name`.
-pub(super) fn find(name: &str) -> Vec<IpAddr> {
+///
+/// # Errors
+/// There are name servers, and none gives an answer.
+pub(super) fn find(name: &str) -> Result<Vec<IpAddr>, String> {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let listed = in_hosts(&hosts, name);
     if !listed.is_empty() {
-        return listed;
+        return Ok(listed);
     }
     let config = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let mut answers = servers(&config).filter_map(|server| ask(server, name));
-    answers.next().unwrap_or_default()
+    let mut silent = Vec::new();
+    for server in servers(&config) {
+        match ask(server, name) {
+            Some(answer) => return Ok(answer),
+            None => silent.push(server.ip().to_string()),
+        }
+    }
+    match silent[..] {
+        [] => Ok(Vec::new()),
+        _ => Err(format!("no answer of {}", silent.join(", "))),
+    }
 }
 
 fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
@@ -72,9 +84,12 @@ fn question(id: u16, name: &str) -> Option<Vec<u8>> {
 }
 
 fn answer(id: u16, bytes: &[u8]) -> Option<Vec<IpAddr>> {
-    let packet = Packet::parse(bytes)
-        .ok()
-        .filter(|packet| packet.id() == id)?;
+    let packet = Packet::parse(bytes).ok()?;
+    // That there is no such name is an answer; that the server could not find out is none.
+    let answers = matches!(packet.rcode(), RCODE::NoError | RCODE::NameError);
+    if packet.id() != id || !answers {
+        return None;
+    }
     let addresses = packet
         .answers
         .iter()

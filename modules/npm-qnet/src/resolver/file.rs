@@ -9,15 +9,14 @@ use std::path::Path;
 const FILE_MAX: u64 = 16 << 20;
 
 /// The addresses of the node `name`.
-pub(super) fn find(path: &Path, name: &str) -> Vec<IpAddr> {
-    let Ok(file) = File::open(path) else {
-        return Vec::new();
-    };
+pub(super) fn find(path: &Path, name: &str) -> Result<Vec<IpAddr>, String> {
+    let unread = |error| format!("cannot read {}: {error}", path.display());
+    let file = File::open(path).map_err(unread)?;
     let lines = BufReader::new(file.take(FILE_MAX)).lines();
     let mut found = lines
         .map_while(Result::ok)
         .filter_map(|line| of(&line, name));
-    found.next().unwrap_or_default()
+    Ok(found.next().unwrap_or_default())
 }
 
 /// The addresses in a line that is about `name`.
@@ -40,12 +39,10 @@ mod tests {
             "# all\nlab1.net 10.0.0.1\nlab2 10.0.0.2 x 10.1.0.2 # two\n",
         )
         .unwrap();
-        assert_eq!(
-            find(&path, "lab1.net"),
-            ["10.0.0.1".parse::<IpAddr>().unwrap()]
-        );
-        assert_eq!(find(&path, "lab2").len(), 2);
-        assert!(find(&path, "lab1").is_empty() && find(&path, "#").is_empty());
-        assert!(find(&dir.path().join("none"), "lab1").is_empty());
+        let find = |name| find(&path, name).unwrap();
+        assert_eq!(find("lab1.net"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(find("lab2").len(), 2);
+        assert!(find("lab1").is_empty() && find("#").is_empty());
+        assert!(super::find(&dir.path().join("none"), "lab1").is_err());
     }
 }

@@ -13,9 +13,10 @@ mod dns;
 mod etcd;
 mod file;
 
+use crate::aside::{Aside, Teller};
 use crate::options::Resolver;
-use io_net_ddk::Waker;
-use io_net_qnet::Query;
+use io_net_ddk::abi::{LOG_INFO, LOG_WARNING};
+use io_net_qnet::{Errno, Query};
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
@@ -43,13 +44,9 @@ enum Task {
     },
 }
 
-/// Where a node is; none, where this resolver does not know.
-pub(crate) type Found = (Query, Vec<IpAddr>);
-
 /// The thread, and the ways to it and back.
 pub(crate) struct Resolvers {
     tasks: Option<Sender<Task>>,
-    found: Receiver<Found>,
     thread: Option<JoinHandle<()>>,
     publishes: bool,
 }
@@ -59,13 +56,13 @@ impl Resolvers {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start(resolvers: &[Resolver], waker: Waker) -> std::io::Result<Self> {
+    pub(crate) fn start(resolvers: &[Resolver], teller: Teller) -> std::io::Result<Self> {
         let (tasks, for_thread) = channel();
-        let (from_thread, found) = channel();
-        let resolvers: Vec<Resolver> = resolvers.to_vec();
         let needed = resolvers.iter().any(|r| *r != Resolver::Ndp);
         let publishes = resolvers.iter().any(|r| matches!(r, Resolver::Etcd(_)));
-        let work = move || serve(&resolvers, &for_thread, &from_thread, &waker);
+        let sources = resolvers.iter().cloned().map(Source::new).collect();
+        let mut asked = Asked { sources, teller };
+        let work = move || serve(&mut asked, &for_thread);
         let builder = std::thread::Builder::new().name("io-net-resolve".into());
         let thread = match needed {
             true => Some(builder.spawn(work)?),
@@ -73,7 +70,6 @@ impl Resolvers {
         };
         Ok(Resolvers {
             tasks: Some(tasks),
-            found,
             thread,
             publishes,
         })
@@ -98,11 +94,6 @@ impl Resolvers {
         let tasks = self.tasks.as_ref().filter(|_| self.thread.is_some());
         tasks.is_some_and(|tasks| tasks.send(task).is_ok())
     }
-
-    /// The next answer.
-    pub(crate) fn next(&self) -> Option<Found> {
-        self.found.try_recv().ok()
-    }
 }
 
 impl Drop for Resolvers {
@@ -116,26 +107,15 @@ impl Drop for Resolvers {
 }
 
 /// Does tasks until there are to be no more. What had been asked before that is left.
-fn serve(resolvers: &[Resolver], tasks: &Receiver<Task>, found: &Sender<Found>, waker: &Waker) {
+fn serve(asked: &mut Asked, tasks: &Receiver<Task>) {
     let mut next = tasks.recv().ok();
     while let Some(task) = next {
         match task {
             Task::Find { query, kind, name } => {
-                let mut addresses = ask(resolvers, kind, &name);
-                addresses.truncate(ADDRESSES_MAX);
-                if found.send((query, addresses)).is_err() {
-                    return;
-                }
-                waker.wake();
+                let found = asked.find(kind, &name);
+                asked.teller.tell(Aside::Found(query, found));
             }
-            Task::Publish { name, addresses } => {
-                for resolver in resolvers {
-                    if let Resolver::Etcd(server) = resolver {
-                        // It is told again before long.
-                        let _ = etcd::publish(*server, &name, &addresses);
-                    }
-                }
-            }
+            Task::Publish { name, addresses } => asked.publish(&name, &addresses),
         }
         next = match tasks.try_recv() {
             Err(TryRecvError::Empty) => tasks.recv().ok(),
@@ -145,17 +125,113 @@ fn serve(resolvers: &[Resolver], tasks: &Receiver<Task>, found: &Sender<Found>, 
     }
 }
 
-/// Asks each resolver of a kind in turn until one knows.
-fn ask(resolvers: &[Resolver], kind: io_net_qnet::Resolver, name: &str) -> Vec<IpAddr> {
-    let of_kind = resolvers.iter().filter(|resolver| resolver.kind() == kind);
-    let answers = of_kind.map(|resolver| match resolver {
-        Resolver::Ndp => Vec::new(),
-        Resolver::Dns => dns::find(name),
-        Resolver::File(path) => file::find(path, name),
-        Resolver::Etcd(server) => etcd::find(*server, name).unwrap_or_default(),
-    });
-    answers
-        .into_iter()
-        .find(|answer| !answer.is_empty())
-        .unwrap_or_default()
+/// One that is asked.
+struct Source {
+    resolver: Resolver,
+    etcd: Option<etcd::Nodes>,
+    /// What was the matter with it last.
+    trouble: Option<String>,
+}
+
+impl Source {
+    fn new(resolver: Resolver) -> Self {
+        let etcd = match resolver {
+            Resolver::Etcd(server) => Some(etcd::Nodes::new(server)),
+            _ => None,
+        };
+        Source {
+            resolver,
+            etcd,
+            trouble: None,
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        match (&self.resolver, &self.etcd) {
+            (Resolver::Dns, _) => dns::find(name),
+            (Resolver::File(path), _) => file::find(path, name),
+            (_, Some(etcd)) => etcd.find(name).map_err(|error| error.to_string()),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// All that are asked, on their thread.
+struct Asked {
+    sources: Vec<Source>,
+    teller: Teller,
+}
+
+impl Asked {
+    /// Asks each of a kind in turn until one knows. EAGAIN where none does and one cannot be asked.
+    fn find(&mut self, kind: io_net_qnet::Resolver, name: &str) -> Result<Vec<IpAddr>, Errno> {
+        let mut nowhere = Ok(Vec::new());
+        for source in &mut self.sources {
+            if source.resolver.kind() != kind {
+                continue;
+            }
+            let found = source.find(name);
+            note(source, found.as_ref().err(), &self.teller);
+            match found {
+                Ok(mut addresses) if !addresses.is_empty() => {
+                    addresses.truncate(ADDRESSES_MAX);
+                    return Ok(addresses);
+                }
+                Ok(_) => {}
+                Err(_) => nowhere = Err(Errno::EAGAIN),
+            }
+        }
+        nowhere
+    }
+
+    /// Tells each that keeps nodes where this one is. It is told again before long.
+    fn publish(&mut self, name: &str, addresses: &[IpAddr]) {
+        for source in &mut self.sources {
+            if let Some(etcd) = &mut source.etcd {
+                let failed = etcd.publish(name, addresses).err();
+                let why = failed.map(|error| error.to_string());
+                note(source, why.as_ref(), &self.teller);
+            }
+        }
+    }
+}
+
+/// Says what is the matter with one that is asked, once; and that it is well again.
+fn note(source: &mut Source, trouble: Option<&String>, teller: &Teller) {
+    if source.trouble.as_ref() == trouble {
+        return;
+    }
+    let kind = source.resolver.kind();
+    let note = match trouble {
+        Some(why) => Aside::Note(LOG_WARNING, format!("nodes are not found by {kind}: {why}")),
+        None => Aside::Note(LOG_INFO, format!("nodes are found by {kind} again")),
+    };
+    source.trouble = trouble.cloned();
+    teller.tell(note);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aside::queue;
+
+    #[test]
+    fn trouble_is_said_once_and_so_is_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nodes");
+        let (queue, asides) = queue();
+        let teller = Teller::new(&queue, || {});
+        let sources = vec![Source::new(Resolver::File(path.clone()))];
+        let mut asked = Asked { sources, teller };
+        let mut find = |name: &str| asked.find(io_net_qnet::Resolver::File, name);
+        assert_eq!(find("lab2"), Err(Errno::EAGAIN));
+        assert_eq!(find("lab2"), Err(Errno::EAGAIN));
+        std::fs::write(&path, "lab2 10.0.0.2\n").unwrap();
+        assert_eq!(find("lab2").unwrap().len(), 1);
+        assert_eq!(find("lab3"), Ok(Vec::new()));
+        let said: Vec<_> = asides.try_iter().collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(matches!(&said[0], Aside::Note(LOG_WARNING, why) if why.contains("nodes")));
+        assert!(matches!(&said[1], Aside::Note(LOG_INFO, _)));
+    }
 }

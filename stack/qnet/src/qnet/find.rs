@@ -41,19 +41,20 @@ impl Qnet {
 
     pub(super) fn search(&mut self, now: Instant, number: u16) {
         self.searching.push(number);
-        self.ask(now, number, 0);
+        self.ask(now, number, 0, None);
     }
 
     /// Asks the resolver at that step of the chain, or the next that can be asked.
-    fn ask(&mut self, now: Instant, number: u16, step: usize) {
+    fn ask(&mut self, now: Instant, number: u16, step: usize, failed: Option<Errno>) {
         let Some(&resolver) = self.config.resolvers.get(step) else {
-            return self.not_found(number);
+            return self.not_found(number, failed.unwrap_or(Errno::ENOENT));
         };
         let mut search = Search {
             step,
             tries: 0,
             deadline: now + self.config.lookup_timeout,
             query: None,
+            failed,
         };
         if resolver == Resolver::Ndp {
             search.deadline = now + self.config.resolve_timeout;
@@ -110,7 +111,7 @@ impl Qnet {
         if let Some(query) = search.query {
             self.queries.remove(query);
         }
-        self.ask(now, number, search.step + 1);
+        self.ask(now, number, search.step + 1, search.failed);
     }
 
     /// The surroundings have answered.
@@ -124,10 +125,15 @@ impl Qnet {
             return;
         };
         let search = self.nodes.get(number).and_then(|node| node.search);
-        let Some(search) = search.filter(|search| search.query == Some(query.0)) else {
+        let Some(mut search) = search.filter(|search| search.query == Some(query.0)) else {
             self.queries.remove(query.0);
             return;
         };
+        if let Err(errno) = result
+            && errno != Errno::ENOENT
+        {
+            search.failed = Some(errno);
+        }
         for &(link, addr) in result.unwrap_or_default() {
             self.learn(now, number, link, addr);
         }
@@ -174,8 +180,8 @@ impl Qnet {
         }
     }
 
-    /// No resolver knows the node.
-    fn not_found(&mut self, number: u16) {
+    /// No resolver knows the node, or, as `why` says, one could not be asked.
+    fn not_found(&mut self, number: u16, why: Errno) {
         let Some(node) = self.nodes.get_mut(number) else {
             return;
         };
@@ -190,7 +196,7 @@ impl Qnet {
         let waited = !node.backlog.is_empty();
         for query in asking {
             self.qos_asked(query);
-            let result = Err(Errno::ENOENT);
+            let result = Err(why);
             self.event(Event::Answer { query, result });
         }
         if waited {

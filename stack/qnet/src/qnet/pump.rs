@@ -200,7 +200,10 @@ impl Qnet {
                 }
             }
             transport::Event::Refused { node, reason, .. } => {
-                let name = node.name;
+                let name = match node.domain.is_empty() {
+                    true => node.name,
+                    false => format!("{}.{}", node.name, node.domain),
+                };
                 self.event(Event::Refused { name, reason });
             }
         }

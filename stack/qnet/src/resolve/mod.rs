@@ -5,6 +5,7 @@ pub(crate) mod lan;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::errno::Errno;
 use crate::time::Instant;
 
 /// A way to find a node.
@@ -68,4 +69,6 @@ pub(crate) struct Search {
     pub(crate) deadline: Instant,
     /// What the surroundings were asked, if they were.
     pub(crate) query: Option<u32>,
+    /// Why a resolver before it could not be asked.
+    pub(crate) failed: Option<Errno>,
 }
