@@ -103,7 +103,7 @@ pub(crate) fn act(wire: &Wire) {
         }
         kind::PULSE => pulse(wire),
         kind::UNBLOCK => {
-            unblock(wire.tid);
+            Process::get().unblock(wire.tid);
             Ok(())
         }
         _ => Ok(()),
@@ -114,13 +114,6 @@ pub(crate) fn act(wire: &Wire) {
 pub(crate) fn to_self(event: &Event) {
     if let Some(wire) = to_wire(event, crate::thread::id()) {
         act(&wire);
-    }
-}
-
-/// Ends the wait of a thread of this process, if it waits.
-fn unblock(tid: u32) {
-    if crate::thread::unblock(tid) {
-        Process::get().nudge_all();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::connection::Link;
 use crate::error::{Error, Result};
 use crate::keeper::Keeper;
 use crate::session::{Session, Target};
-use crate::thread::Wait;
+use crate::thread::{self, Wait};
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
 
@@ -171,13 +171,15 @@ impl Process {
         write(&self.connections).remove(&coid)
     }
 
-    /// Makes all who wait in a call of the library's look again at what they wait for.
-    pub(crate) fn nudge_all(&self) {
+    /// Ends the wait of thread `tid` in a call of the library's, if it is in one.
+    pub(crate) fn unblock(&self, tid: u32) {
         let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
         for session in sessions.iter().filter_map(Weak::upgrade) {
-            session.end().nudge_all();
+            session.unblock(tid);
         }
-        self.channels_with(0).iter().for_each(|core| core.nudge());
+        if thread::unblock(tid) {
+            self.channels_with(0).iter().for_each(|core| core.nudge());
+        }
     }
 
     /// The coids that lead over `session`.

@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use io_net_os::futex::Sleep;
 use io_net_proto::netmgr;
 use io_net_rendezvous::client::{ClientEnd, InFlight, Outgoing, Progress, Room};
 use io_net_rendezvous::hello::{self, Hello};
-use io_net_rendezvous::layout::{MESSAGE_MAX, Slot};
+use io_net_rendezvous::layout::{MESSAGE_MAX, SLOTS, Slot};
 use io_net_rendezvous::state::Withdrawal;
 use io_net_rendezvous::{path, pulse, scatter};
 
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     /// Threads that wait for a slot.
     waiting: AtomicUsize,
     freed: (Mutex<()>, Condvar),
+    /// By slot: the thread that is to wait for its reply no longer; 0: none.
+    asked: [AtomicU32; SLOTS],
     /// What the keeper calls it.
     token: AtomicU64,
     forks: u32,
@@ -79,6 +81,8 @@ impl Session {
             Some(slot) => slot,
             None => self.wait_for_slot(&deadline)?,
         };
+        // What the thread before was asked is not for this one.
+        self.is_asked(slot);
         let mut flight = self.end.send(slot, &out);
         let mut result = self.wait(&mut flight, message, reply, &deadline);
         while result == Err(Error::RESTART) {
@@ -184,15 +188,28 @@ impl Session {
             Left::Forever if cause.is_none() && deadline.is_set() => Some(SLICE),
             Left::Forever => None,
         };
-        thread::begin_wait();
         let slept = self.end.sleep(flight, time);
-        let asked = thread::end_wait();
-        if asked && cause.is_none() {
+        if cause.is_none() && self.is_asked(flight.slot()) {
             *cause = Some(Cause::Ends(Error::TIMED_OUT));
         } else if slept == Sleep::Interrupted && cause.is_none() {
             *cause = Some(Cause::Ends(Error::INTERRUPTED));
         }
         Ok(())
+    }
+
+    /// Whether the calling thread, whose message is in `slot`, is to wait no longer. It is woken after
+    /// that has been said.
+    fn is_asked(&self, slot: Slot) -> bool {
+        let asked = &self.asked[slot.index()];
+        asked.load(Ordering::Relaxed) != 0 && asked.swap(0, Ordering::Relaxed) == thread::id()
+    }
+
+    /// Thread `tid` is to wait no longer for a reply that it waits for here.
+    pub(crate) fn unblock(&self, tid: u32) {
+        for slot in self.end.slots_of(tid) {
+            self.asked[slot.index()].store(tid, Ordering::Relaxed);
+            self.end.nudge(slot);
+        }
     }
 
     /// All slots are in use: waits for one.
@@ -268,6 +285,7 @@ impl Session {
             spin: Spin::default(),
             waiting: AtomicUsize::new(0),
             freed: Default::default(),
+            asked: std::array::from_fn(|_| AtomicU32::new(0)),
             token: AtomicU64::new(0),
             forks: fork::count(),
         });

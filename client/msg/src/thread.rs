@@ -156,7 +156,7 @@ pub(crate) fn take_timeout() -> Option<Timeout> {
     ME.try_with(|me| me.timeout.take()).ok().flatten()
 }
 
-// ---- Waits that another may end: SIGEV_UNBLOCK ----
+// ---- Waits to receive, which SIGEV_UNBLOCK ends ----
 
 /// The calling thread is about to sleep: from now on [`unblock`] finds it.
 pub(crate) fn begin_wait() {
@@ -182,7 +182,8 @@ pub(crate) fn end_wait() -> bool {
         .unwrap_or(false)
 }
 
-/// Asks thread `tid` to end its wait, if it waits. Whether it must be woken.
+/// Asks thread `tid` to end its wait for something to receive, or for a slot. Whether it is in one,
+/// and to be woken.
 pub(crate) fn unblock(tid: u32) -> bool {
     let wait = lock(&Process::get().waits).get(&tid).cloned();
     wait.is_some_and(|wait| {

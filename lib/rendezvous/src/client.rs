@@ -338,6 +338,16 @@ impl ClientEnd {
         }
     }
 
+    /// The slots whose messages thread `tid` has under way.
+    pub fn slots_of(&self, tid: u32) -> impl Iterator<Item = Slot> {
+        let claimed = self.claimed.load(Ordering::SeqCst);
+        let slots = (0..crate::layout::SLOTS).map(Slot::new);
+        let its = move |slot: &Slot| {
+            claimed & slot.bit() != 0 && self.memory.call(*slot).tid.load(Ordering::Relaxed) == tid
+        };
+        slots.filter(its)
+    }
+
     /// Makes all who sleep here look at the session again.
     pub fn nudge_all(&self) {
         for slot in (0..crate::layout::SLOTS).map(Slot::new) {

@@ -8,19 +8,25 @@
 use crate::control::Connection;
 use crate::ids::IdMap;
 use crate::netmgr::{Asker, Netmgr, Outcome, QUESTION_MAX};
+use crate::signals::Signals;
 use crate::staged;
 use crate::stats::Stats;
 use crate::transfer::{Progress, Transfer};
 use crate::watch::{Cookie, Kind, Watcher};
+use io_net_proto::netmgr::{Answer, Question, subtype};
 use io_net_qnet::time::Instant;
-use io_net_qnet::{ClientConn, ClientSend, Errno, Payload, Pulse, Qnet, SendInfo, Sigevent};
+use io_net_qnet::{
+    ClientConn, ClientSend, Credentials, Errno, Identity, Nd, Payload, Pulse, Qnet, SendInfo,
+    Sigevent,
+};
 use io_net_rendezvous::hello::Event;
 use io_net_rendezvous::inbox::{Inbox, Item, Notice};
 use io_net_rendezvous::layout::{INLINE, SLOTS, Slot, WINDOW};
-use io_net_rendezvous::server::{AccessError, Message, ServerEnd};
+use io_net_rendezvous::server::{AccessError, Identity as Local, Message, ServerEnd};
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// Pulses, of all clients, that are taken before one that has gone is forgotten.
 const LAST_PULSES_MAX: usize = 4096;
@@ -37,6 +43,7 @@ pub(crate) struct Clients {
     next_question: u64,
     /// Messages whose clients have been asked for help.
     helping: Vec<ClientSend>,
+    signals: Signals,
 }
 
 /// One process's session.
@@ -80,6 +87,7 @@ impl Clients {
             questions: IdMap::default(),
             next_question: 0,
             helping: Vec::new(),
+            signals: Signals::default(),
         }
     }
 
@@ -224,6 +232,19 @@ impl Clients {
         // What is no longer than this lies in the slot.
         let got = session.end.read(&message, 0, parts);
         text.truncate(got.map_err(|_| Errno::EFAULT)?);
+        if let Some((question, text)) = Question::parse(&text)
+            && question.subtype == subtype::SIGNAL
+        {
+            let from = identity(&session.end.identity());
+            let nd = Nd(question.nd);
+            self.signals.send(now, nd, from, text, qnet)?;
+            // A client that has gone meanwhile misses nothing.
+            let answer = Answer::default();
+            let _ = session
+                .end
+                .reply(&message, 0, 0, &[IoSlice::new(answer.as_bytes())]);
+            return Ok(());
+        }
         let question = self.next_question;
         self.next_question += 1;
         session.slots[message.slot.index()] = Some(Under::Question(question));
@@ -397,6 +418,7 @@ impl Clients {
         qnet: &mut Qnet,
         watcher: &Watcher<'_>,
     ) {
+        self.signals.dead(conn);
         if let Some(&number) = self.by_conn.get(&conn) {
             self.drop_session(number, watcher);
         }
@@ -507,6 +529,16 @@ impl Clients {
                 qnet.client_detach(now, conn);
             }
         }
+    }
+}
+
+/// A program here, as other nodes are told of it.
+pub(crate) fn identity(who: &Local) -> Identity {
+    Identity {
+        nd: who.nd,
+        pid: who.pid,
+        credentials: Credentials::of(who.uid, who.gid),
+        ..Identity::default()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The door: the socket at which programs ask for sessions with other nodes' channels, or with the
 //! network manager.
 
-use crate::clients::{Clients, To};
+use crate::clients::{Clients, To, identity};
 use crate::netmgr::MANAGER;
 use crate::watch::{Cookie, Kind, Watcher};
 use io_net_ddk::Failure;
 use io_net_qnet::time::Instant;
-use io_net_qnet::{Channel, Credentials, Identity, Nd, Qnet};
+use io_net_qnet::{Channel, Nd, Qnet};
 use io_net_rendezvous::greet::{Caller, Greeting, Listener};
 use io_net_rendezvous::path;
 use std::collections::HashMap;
@@ -154,13 +154,7 @@ fn welcome(
             let manager = channel == MANAGER;
             return manager.then_some(To::Manager).ok_or(3); // ESRCH
         }
-        let identity = Identity {
-            nd: who.nd,
-            pid: who.pid,
-            credentials: Credentials::of(who.uid, who.gid),
-            ..Identity::default()
-        };
-        let conn = qnet.client_connect(now, Nd(nd), channel, identity);
+        let conn = qnet.client_connect(now, Nd(nd), channel, identity(&who));
         conn.map(To::Node).map_err(|errno| errno.get())
     });
     let to = match to {

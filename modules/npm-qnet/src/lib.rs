@@ -12,6 +12,7 @@
 //! | [`services`] | the program that serves files to other nodes, and mounts theirs |
 //! | [`aside`] | what the threads of these two tell |
 //! | [`netmgr`] | questions about nodes and names |
+//! | [`signals`] | signals to processes of other nodes, and from there |
 //! | [`key`], [`known`] | this node's key, and other nodes' |
 //! | [`control`] | `io-netctl qnet` |
 //! | [`options`], [`watch`], [`ids`] | what it can be told, what it watches, maps by number |
@@ -38,6 +39,7 @@ mod protocol;
 mod resolver;
 mod servers;
 mod services;
+mod signals;
 mod staged;
 mod stats;
 mod transfer;

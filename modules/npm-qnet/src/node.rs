@@ -8,8 +8,9 @@ use crate::known::KnownFile;
 use crate::links::Links;
 use crate::netmgr::{Asker, MANAGER, Netmgr};
 use crate::resolver::{PUBLISH, Resolvers};
-use crate::servers::Servers;
+use crate::servers::{Servers, greeting};
 use crate::services::Services;
+use crate::signals;
 use crate::stats::Stats;
 use crate::transfer::Transfer;
 use crate::watch::{Cookie, Kind, Watcher};
@@ -290,6 +291,7 @@ impl Node {
                 pid,
                 chid,
                 identity,
+                srcnd,
             } => {
                 let channel = io_net_qnet::Channel { pid, chid };
                 stats.kif_net_server.add(1);
@@ -297,7 +299,8 @@ impl Node {
                     askers.insert(client);
                     qnet.server_connected(now, client, Ok(1));
                 } else {
-                    servers.connect(now, client, channel, &identity, qnet, &watcher);
+                    let greeting = greeting(channel, &identity, srcnd);
+                    servers.connect(now, client, &greeting, &identity, qnet, &watcher);
                 }
             }
             Event::Deliver {
@@ -327,7 +330,11 @@ impl Node {
                 askers.remove(&client);
                 servers.close(client, &watcher);
             }
-            // Signals to other nodes' processes are not carried.
+            Event::ServerSignal { identity, signal } => {
+                if signals::deliver(&identity, &signal).is_err() {
+                    stats.drop_signals.add(1);
+                }
+            }
             _ => {}
         }
     }

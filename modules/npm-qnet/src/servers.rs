@@ -175,13 +175,17 @@ impl Servers {
         &mut self,
         now: Instant,
         client: RemoteClient,
-        channel: Channel,
+        greeting: &Hello,
         identity: &Identity,
         qnet: &mut Qnet,
         watcher: &Watcher<'_>,
     ) {
+        let channel = Channel {
+            pid: greeting.pid,
+            chid: greeting.chid,
+        };
         let path = path::channel(&self.run_dir, channel.pid, channel.chid);
-        let started = Connecting::start(&path, &greeting(channel, identity), self.bell());
+        let started = Connecting::start(&path, greeting, self.bell());
         // Whoever may write in the directory can put a socket under another process's number there.
         let started = started.and_then(|connecting| match connecting.server().pid {
             // 0: of another PID namespace, where the number names nobody.
@@ -653,8 +657,8 @@ fn finish(end: &ClientEnd, now: Instant, flight: &Flight, reply: &Reply, qnet: &
     let _ = qnet.server_reply(now, vthread, reply.status as i32, offset, data);
 }
 
-/// What a channel is told of who wants to connect.
-fn greeting(channel: Channel, identity: &Identity) -> Hello {
+/// What a channel is told of who wants to connect; `srcnd`: this node, as the client's node calls it.
+pub(crate) fn greeting(channel: Channel, identity: &Identity, srcnd: u32) -> Hello {
     Hello {
         magic: hello::MAGIC,
         version: hello::VERSION,
@@ -663,7 +667,7 @@ fn greeting(channel: Channel, identity: &Identity) -> Hello {
         pid: channel.pid,
         chid: channel.chid,
         for_nd: identity.nd,
-        for_srcnd: 0,
+        for_srcnd: srcnd,
         for_pid: identity.pid,
         for_uid: identity.credentials.euid,
         for_gid: identity.credentials.egid,

@@ -60,6 +60,8 @@ counters! {
     drop_events,
     /// Pulses that a local server had no room for.
     drop_pulses,
+    /// Signals of other nodes' that could not, or were not allowed to, be sent here.
+    drop_signals,
     /// Descriptors that could not be watched.
     watch_failed,
 }

@@ -73,6 +73,8 @@ pub enum Event {
         chid: i32,
         /// Who it is, mapped as this node's options say; its `nd` is this node's number for its node.
         identity: Identity,
+        /// This node, as the client's node calls it; 0 where that does not say.
+        srcnd: u32,
     },
     /// Put a message before the server. Answer with `server_reply` or `server_error`, once.
     Deliver {

@@ -31,12 +31,13 @@ fn serve(lab: &Lab, node: &Node<'_>, source: &str) -> Outcome<Program> {
     Ok(server)
 }
 
-/// The server on east, and the client there and on west: the server ends with the client.
-fn here_and_there(source: [&str; 2], name: impl Fn(&str) -> String) {
+/// The server on east, and the client there and on west: the server ends with the client. `options`
+/// are Qnet's, of both.
+fn here_and_there(options: &str, source: [&str; 2], name: impl Fn(&str) -> String) {
     let needs = [Need::Stage, Need::Program("cc")];
     lab(&needs, |lab| {
         let nets = two(lab)?;
-        let (west, east) = pair(lab, &nets, 1, "")?;
+        let (west, east) = pair(lab, &nets, 1, options)?;
         let client = compile(lab, source[1])?;
         for (node, prefix) in [(&east, ""), (&west, "/net/east")] {
             let server = serve(lab, &east, source[0])?;
@@ -52,7 +53,16 @@ fn here_and_there(source: [&str; 2], name: impl Fn(&str) -> String) {
 #[test]
 fn every_call_for_c_works_on_another_node() {
     let server = "tests/c/server.c";
-    here_and_there([server, "tests/c/client.c"], |node| {
+    here_and_there("", [server, "tests/c/client.c"], |node| match node {
+        "" => "/dev/name/local/c/test".into(),
+        node => format!("{node}/dev/name/local/c/test stranger"),
+    });
+}
+
+#[test]
+fn users_that_are_mapped_may_signal_processes_of_another_node() {
+    let server = "tests/c/server.c";
+    here_and_there("maproot=0", [server, "tests/c/client.c"], |node| {
         format!("{node}/dev/name/local/c/test")
     });
 }
@@ -60,7 +70,7 @@ fn every_call_for_c_works_on_another_node() {
 #[test]
 fn files_of_another_node_in_c() {
     let device = "tests/c/device.c";
-    here_and_there([device, "tests/c/file.c"], |node| match node {
+    here_and_there("", [device, "tests/c/file.c"], |node| match node {
         // No argument at all is an empty one.
         "" => String::new(),
         node => format!("{node} own"),

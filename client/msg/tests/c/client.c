@@ -1,6 +1,6 @@
 /*
- * Each call that a client makes, against server.c in another process, perhaps on another node: client [NAME]. Where a network
- * makes a difference, the checks say so.
+ * Each call that a client makes, against server.c in another process, perhaps on another node: client [NAME [stranger]]. Where a
+ * network makes a difference, the checks say so. To the server's node a stranger is nobody in particular.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 
 #include "test.h"
 
-static int coid, remote;
+static int coid, remote, stranger;
 static const char *name = NAME;
 
 static struct request request(int type, int value) {
@@ -91,6 +91,7 @@ static void infos(void) {
     CHECK(MsgSendsv(coid, &head, sizeof head, ri, 2) == EOK);
     CHECK((info.nd != ND_LOCAL_NODE) == remote && info.pid == getpid() && info.tid == (int) syscall(SYS_gettid));
     CHECK(info.coid == coid && info.scoid != 0);
+    CHECK(ConnectServerInfo(0, coid, &server) == coid && ND_NODE_CMP(info.srcnd, server.nd) == 0);
     CHECK(info.msglen == sizeof head && info.srcmsglen == sizeof head);
     CHECK(info.dstmsglen == sizeof info + sizeof room);
     CHECK(ConnectServerInfo(0, coid, &server) == coid);
@@ -125,6 +126,52 @@ static void reach(void) {
     CHECK(MsgSend(coid, data, sizeof data, NULL, 0) == sum);
     CHECK(MsgSend(coid, &write, sizeof write, data, PIECE) == 5);
     CHECK(memcmp(data, "headww", 6) == 0 && data[PIECE - 1] == 'w');
+}
+
+/* Long messages, both ways, of lengths around those that make a difference. */
+static void large(void) {
+    static const size_t lengths[] = {4095, 4096, 4097, 65535, 65536, 65537, (1 << 20) + 1, LARGEST};
+    unsigned char *out = malloc(LARGEST), *in = malloc(LARGEST);
+    const struct request head = request(LARGE, 0);
+
+    CHECK(out != NULL && in != NULL);
+    for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++) {
+        unsigned long sum = 0;
+
+        memcpy(out, &head, sizeof head);
+        for (size_t i = sizeof head; i < lengths[n]; i++)
+            out[i] = (unsigned char) (i * 13 + i / 4096);
+        for (size_t i = 0; i < lengths[n]; i++)
+            sum += out[i];
+        memset(in, 0, lengths[n]);
+        CHECK(MsgSend(coid, out, lengths[n], in, lengths[n]) == (long) (sum & 0x7fffffff));
+        CHECK(memcmp(in, out, lengths[n]) == 0);
+    }
+    free(out);
+    free(in);
+}
+
+/* Signals to the server's process, where this user is the server's, or root, on that node too. */
+static void signals(void) {
+    const struct request head = request(SIGNALED, 0);
+    struct _server_info server;
+    long seen = 0;
+
+    CHECK(ConnectServerInfo(0, coid, &server) == coid);
+    FAILS(SignalKill(server.nd, server.pid, 0, 1000, 0, 0), EINVAL);
+    CHECK(SignalKill(server.nd, server.pid, 0, SIGUSR1, 0, 4567) == 0);
+    /* What nobody in particular sends has no effect; time is given for one. */
+    for (int i = 0; i < (stranger ? 20 : 2000) && (seen = MsgSend(coid, &head, sizeof head, NULL, 0)) != 4567; i++)
+        usleep(5000);
+    CHECK(seen == (stranger ? 0 : 4567));
+    CHECK(SignalKill(0xfff0, server.pid, 0, SIGUSR1, 0, 0) == -1 && (errno == ESRCH || errno == ENOREMOTE));
+}
+
+static void restarts(void) {
+    const struct request head = request(AGAIN, 2), release = request(FREE, 0);
+
+    CHECK(MsgSend(coid, &head, sizeof head, NULL, 0) == 3);
+    FAILS(MsgSend(coid, &release, sizeof release, NULL, 0), ENOTTY);
 }
 
 static void pulses(int own) {
@@ -352,6 +399,7 @@ int main(int argc, char **argv) {
     if (argc > 1) {
         name = argv[1];
         remote = strncmp(name, "/net/", 5) == 0;
+        stranger = argc > 2;
     }
 
     CHECK((coid = name_open(name, 0)) >= 0);
@@ -363,6 +411,9 @@ int main(int argc, char **argv) {
     if (remote)
         nodes();
     reach();
+    large();
+    restarts();
+    signals();
     pulses(loop);
     events(chid, loop);
     timeouts(chid);

@@ -2,7 +2,39 @@
 #include "test.h"
 
 static struct _pulse last_pulse;
-static int held, gone;
+static int held, gone, turns;
+static volatile sig_atomic_t signaled;
+
+static void on_signal(int signal, siginfo_t *info, void *context) {
+    (void) signal;
+    (void) context;
+    signaled = info->si_value.sival_int;
+}
+
+static void on_free(int rcvid) {
+    struct sigevent event;
+
+    held = rcvid;
+    SIGEV_UNBLOCK_INIT(&event);
+    CHECK(MsgDeliverEvent(rcvid, &event) == 0);
+}
+
+static void on_large(int rcvid, const struct _msg_info *info) {
+    static unsigned char piece[1 << 20];
+    unsigned long sum = 0;
+    size_t at = 0;
+
+    while (at < info->srcmsglen) {
+        ssize_t n = MsgRead(rcvid, piece, sizeof piece, at);
+
+        CHECK(n > 0);
+        for (ssize_t i = 0; i < n; i++)
+            sum += piece[i];
+        CHECK(MsgWrite(rcvid, piece, (size_t) n, at) == n);
+        at += (size_t) n;
+    }
+    CHECK(MsgReply(rcvid, (long) (sum & 0x7fffffff), NULL, 0) == 0);
+}
 
 static void on_pulse(const struct _pulse *pulse) {
     struct _msg_info info;
@@ -106,6 +138,21 @@ static void on_message(int chid, int rcvid, const struct _msg_info *info, const 
     case HOLD:
         held = rcvid;
         break;
+    case FREE:
+        on_free(rcvid);
+        return;
+    case LARGE:
+        on_large(rcvid, info);
+        break;
+    case AGAIN:
+        if (turns++ < request->value)
+            CHECK(MsgError(rcvid, ERESTART) == 0);
+        else
+            CHECK(MsgReply(rcvid, turns, NULL, 0) == 0);
+        break;
+    case SIGNALED:
+        CHECK(MsgReply(rcvid, signaled, NULL, 0) == 0);
+        break;
     case PULSES:
         CHECK(last_pulse.scoid == info->scoid);
         CHECK(MsgReply(rcvid, EOK, &last_pulse, sizeof last_pulse) == 0);
@@ -136,6 +183,7 @@ int main(void) {
     name_attach_t *attach = name_attach(NULL, NAME, 0);
 
     CHECK(attach != NULL);
+    CHECK(sigaction(SIGUSR1, &(struct sigaction){.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, NULL) == 0);
     puts("ready");
     fflush(stdout);
     for (unsigned turn = 0;; turn++) {
@@ -156,6 +204,8 @@ int main(void) {
         default:
             rcvid = MsgReceivev_r(attach->chid, iov, 2, &info);
         }
+        if (rcvid == -EINTR || (rcvid == -1 && errno == EINTR))
+            continue;
         CHECK(rcvid >= 0);
         if (rcvid == 0)
             on_pulse(&message.pulse);

@@ -29,6 +29,7 @@
 
 #define NAME "c/test"
 #define PIECE 100000
+#define LARGEST (9u << 20)
 
 enum command {
     ECHO = _IO_MAX + 1, /* the message comes back, status: its length */
@@ -41,6 +42,10 @@ enum command {
     HOLD,               /* no reply until the client wants to be unblocked; then ENOTTY */
     PULSES,             /* the last pulse of a client's comes back */
     GONE,               /* status: how many clients have gone */
+    AGAIN,              /* ERESTART as many times as `value` says, then the number of turns as the status */
+    SIGNALED,           /* status: the value of the last SIGUSR1 */
+    FREE,               /* SIGEV_UNBLOCK for the sender, who then wants to be unblocked: ENOTTY */
+    LARGE,              /* the server reads all of it in pieces, and writes it into the reply; status: its sum */
     DIE                 /* the server exits */
 };
 

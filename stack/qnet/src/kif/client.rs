@@ -100,7 +100,11 @@ impl Conn {
             server_chid: self.channel.chid,
             client_id: conn as i32,
             client_pid: self.identity.pid,
-            identity: Some(self.identity),
+            // Its own node is 0 to a client; what the server's is goes in the place of that.
+            identity: Some(Identity {
+                nd: u32::from(self.nd.node()),
+                ..self.identity
+            }),
         }
     }
 }

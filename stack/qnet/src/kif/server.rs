@@ -133,6 +133,7 @@ impl Servers {
             pid: connect.server_pid,
             chid: connect.server_chid,
             identity,
+            srcnd: connect.identity.map_or(0, |claimed| claimed.nd),
         });
         Some(client)
     }

@@ -414,11 +414,15 @@ fn pulses_signals_and_events() {
     kif.clients.signal(&mut kif.out, conn, signal).unwrap();
     pair.carry();
     let Some(Event::Connect {
-        client, identity, ..
+        client,
+        identity,
+        srcnd,
+        ..
     }) = pair.at_server()
     else {
         panic!("no connect");
     };
+    assert_eq!(srcnd, u32::from(OTHER), "as the client calls it");
     pair.accept(client, Ok(1));
     for code in [1, 2] {
         let pulse = pulse(code);
