@@ -21,7 +21,9 @@ pub(crate) const PACKAGES: &[&str] = &[
     "librte-net-memif23",
     "libzmq3-dev",
     "nginx-light",
+    "openvswitch-switch",
     "python3",
+    "qemu-system-x86",
     "redis-server",
     "redis-tools",
     "socat",
@@ -29,13 +31,19 @@ pub(crate) const PACKAGES: &[&str] = &[
     "util-linux",
 ];
 
-/// Installs what is missing, where this is Debian and the user is root; else says what is missing.
+/// Installs what is missing of all, as [`install_these`].
 pub(crate) fn install() -> Outcome {
+    install_these(PACKAGES)
+}
+
+/// Installs what is missing of `packages`, where this is Debian and the user is root; else says
+/// what is missing.
+pub(crate) fn install_these(packages: &[&str]) -> Outcome {
     if !Path::new("/etc/debian_version").exists() {
         println!("not Debian: tests whose programs are missing are skipped");
         return Ok(());
     }
-    let missing: Vec<&str> = PACKAGES
+    let missing: Vec<&str> = packages
         .iter()
         .copied()
         .filter(|p| !is_installed(p))
@@ -69,7 +77,8 @@ fn is_installed(package: &str) -> bool {
     out.is_ok_and(|out| out.stdout == b"installed")
 }
 
-fn apt() -> Command {
+/// A quiet apt-get that asks nothing.
+pub(crate) fn apt() -> Command {
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive")
         .stdout(std::process::Stdio::null());

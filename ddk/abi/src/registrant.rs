@@ -22,7 +22,8 @@ pub struct Registrant {
     /// `REG_*`.
     pub flags: u32,
     /// Name in the graph, NUL-terminated. A driver gives the stem (`en`), and io-net appends the
-    /// first free number or the one that the option `lan=` asks for.
+    /// first free number or the one that the option `lan=` asks for; a stem that ends in a number
+    /// (`en0.10`) is the whole name.
     pub name: *const c_char,
     /// Type of the packets above, NUL-terminated, or null.
     pub top_type: *const c_char,

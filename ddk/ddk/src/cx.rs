@@ -37,6 +37,50 @@ impl Waker {
     }
 }
 
+/// A registrant of this instance, as another one of it uses it to pass packets on in its name.
+///
+/// All registrants of an instance live on one worker. What is passed on anywhere else is counted by
+/// io-net as astray, and released.
+#[derive(Clone, Copy, Debug)]
+pub struct Mate {
+    ion: *const Ion,
+    reg: RegHandle,
+}
+
+// SAFETY: io-net checks on which thread each call comes, and a module's threads end before its
+// instance.
+unsafe impl Send for Mate {}
+// SAFETY: as above.
+unsafe impl Sync for Mate {}
+
+impl Mate {
+    /// Passes packets on upward, as from this registrant.
+    #[inline]
+    pub fn tx_up(&self, burst: Burst) {
+        let (pkts, n) = burst.into_raw();
+        if n > 0 {
+            // SAFETY: io-net's table outlives the instance; `n` owned references, given up here.
+            unsafe { ((*self.ion).tx_up)((*self.ion).ctx, self.reg, pkts, n as u32) }
+        }
+    }
+
+    /// Passes packets on downward, as from this registrant.
+    #[inline]
+    pub fn tx_down(&self, burst: Burst) {
+        let (pkts, n) = burst.into_raw();
+        if n > 0 {
+            // SAFETY: as in `tx_up`.
+            unsafe { ((*self.ion).tx_down)((*self.ion).ctx, self.reg, pkts, n as u32) }
+        }
+    }
+
+    /// Tells the layers above of this registrant's interface.
+    pub fn dl_advert(&self, advert: &Advert) {
+        // SAFETY: as in `tx_up`; `advert` is borrowed for the call.
+        unsafe { ((*self.ion).dl_advert)((*self.ion).ctx, self.reg, advert) };
+    }
+}
+
 impl Cx {
     #[inline]
     fn ion(&self) -> &Ion {
@@ -47,22 +91,21 @@ impl Cx {
     /// Passes packets on upward.
     #[inline]
     pub fn tx_up(&self, burst: Burst) {
-        let (pkts, n) = burst.into_raw();
-        let ion = self.ion();
-        if n > 0 {
-            // SAFETY: `n` owned references, given up here.
-            unsafe { (ion.tx_up)(ion.ctx, self.reg, pkts, n as u32) }
-        }
+        self.mate().tx_up(burst);
     }
 
     /// Passes packets on downward.
     #[inline]
     pub fn tx_down(&self, burst: Burst) {
-        let (pkts, n) = burst.into_raw();
-        let ion = self.ion();
-        if n > 0 {
-            // SAFETY: `n` owned references, given up here.
-            unsafe { (ion.tx_down)(ion.ctx, self.reg, pkts, n as u32) }
+        self.mate().tx_down(burst);
+    }
+
+    /// This registrant, for the others of the instance.
+    #[inline]
+    pub fn mate(&self) -> Mate {
+        Mate {
+            ion: self.ion,
+            reg: self.reg,
         }
     }
 
@@ -158,9 +201,7 @@ impl Cx {
 
     /// Tells the layers above of an interface.
     pub fn dl_advert(&self, advert: &Advert) {
-        let ion = self.ion();
-        // SAFETY: `advert` is borrowed for the call.
-        unsafe { (ion.dl_advert)(ion.ctx, self.reg, advert) };
+        self.mate().dl_advert(advert);
     }
 
     /// Asks for the up packets that hold `pattern` at `offset`; at most 16 bytes.

@@ -15,16 +15,17 @@ use std::path::PathBuf;
 
 /// Where a registrant stands in the graph, and under which name.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Place<'a> {
     flags: u32,
-    name: &'static CStr,
+    name: &'a CStr,
     top: Option<&'static CStr>,
     bottom: Option<&'static CStr>,
 }
 
-impl Place {
-    /// A driver: makes up packets of type `top`. io-net appends a number to `stem`.
-    pub const fn driver(stem: &'static CStr, top: &'static CStr) -> Self {
+impl<'a> Place<'a> {
+    /// A driver: makes up packets of type `top`. io-net appends a number to `stem`, unless that ends
+    /// in one.
+    pub const fn driver(stem: &'a CStr, top: &'static CStr) -> Self {
         Place {
             flags: REG_PRODUCER_UP,
             name: stem,
@@ -34,7 +35,7 @@ impl Place {
     }
 
     /// A filter above the producers of `kind` that the option `above=` names.
-    pub const fn filter_above(name: &'static CStr, kind: &'static CStr) -> Self {
+    pub const fn filter_above(name: &'a CStr, kind: &'static CStr) -> Self {
         Place {
             flags: REG_FILTER_ABOVE,
             name,
@@ -44,7 +45,7 @@ impl Place {
     }
 
     /// A filter above or below, as the options say: the type is that of its neighbour.
-    pub const fn filter(name: &'static CStr) -> Self {
+    pub const fn filter(name: &'a CStr) -> Self {
         Place {
             flags: REG_FILTER_ABOVE | REG_FILTER_BELOW,
             name,
@@ -54,7 +55,7 @@ impl Place {
     }
 
     /// A converter from type `bottom` to type `top`.
-    pub const fn converter(name: &'static CStr, top: &'static CStr, bottom: &'static CStr) -> Self {
+    pub const fn converter(name: &'a CStr, top: &'static CStr, bottom: &'static CStr) -> Self {
         Place {
             flags: REG_CONVERTER,
             name,
@@ -64,7 +65,7 @@ impl Place {
     }
 
     /// A protocol over packets of type `bottom`.
-    pub const fn protocol(name: &'static CStr, bottom: &'static CStr) -> Self {
+    pub const fn protocol(name: &'a CStr, bottom: &'static CStr) -> Self {
         Place {
             flags: REG_PRODUCER_DOWN,
             name,
@@ -124,7 +125,7 @@ impl<'a> Init<'a> {
     /// The failure of `make`, or io-net's: EEXIST where the name is taken.
     pub fn register<T: Registrant>(
         &mut self,
-        place: Place,
+        place: Place<'_>,
         make: impl FnOnce(&Cx) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
         let cx = Cx {

@@ -54,7 +54,7 @@ mod trampoline;
 
 pub use advert::{advert, advert_name};
 pub use counter::Counter;
-pub use cx::{Cx, Waker};
+pub use cx::{Cx, Mate, Waker};
 pub use failure::{Failure, errno};
 pub use init::{Init, Place};
 pub use message::{InterfaceAddress, addresses_message, read_addresses};

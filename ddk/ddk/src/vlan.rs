@@ -66,8 +66,13 @@ pub fn set(packet: &mut Packet, control: Option<u16>) -> Option<()> {
     Some(())
 }
 
-/// Takes the tag out of a frame that has one, and moves the offsets of its metadata.
-fn remove(packet: &mut Packet) {
+/// Takes the first tag, of any sort, out of a frame that has one, and moves the offsets of its
+/// metadata. Nothing is done where the frame is too short to have one.
+#[inline]
+pub fn remove(packet: &mut Packet) {
+    if packet.len() < TAG_AT + TAG {
+        return;
+    }
     packet.data_mut().copy_within(..TAG_AT, TAG);
     packet.pull(TAG);
     let vnet = packet.vnet_mut();

@@ -181,7 +181,10 @@ impl Registry {
         let driver = claim.flags == REG_PRODUCER_UP;
         let name = match own_name {
             Some(name) => name.clone(),
-            None if driver => self.interface_name(&claim.name, lan)?,
+            // A stem that ends in a number is a name: of a VLAN, en0.10.
+            None if driver && !ends_in_digit(&claim.name) => {
+                self.interface_name(&claim.name, lan)?
+            }
             None => claim.name.clone(),
         };
         if !is_name(&name) {
@@ -580,6 +583,10 @@ impl Registry {
                 }
         })
     }
+}
+
+fn ends_in_digit(name: &str) -> bool {
+    name.ends_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -78,6 +78,9 @@ fn interfaces_are_numbered() {
     let taken = enter(&mut registry, 5, &driver(), &lan(5)).unwrap_err();
     assert_eq!(taken.errno, EEXIST);
     assert!(taken.text.contains("lan=N"), "{}", taken.text);
+    let vlan = claim(REG_PRODUCER_UP, "en5.10", Some("en"), None);
+    let vlan = enter(&mut registry, 7, &vlan, &usual).unwrap();
+    assert_eq!((&*name(&registry, vlan.0), vlan.2), ("en5.10", 3));
     registry.remove(1);
     let again = enter(&mut registry, 6, &driver(), &usual).unwrap();
     assert_eq!(name(&registry, again.0), "en0");

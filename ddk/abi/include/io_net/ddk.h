@@ -450,7 +450,8 @@ typedef struct ion_registrant_t {
     // `ION_REG_*`.
     uint32_t flags;
     // Name in the graph, NUL-terminated. A driver gives the stem (`en`), and io-net appends the
-    // first free number or the one that the option `lan=` asks for.
+    // first free number or the one that the option `lan=` asks for; a stem that ends in a number
+    // (`en0.10`) is the whole name.
     const char *name;
     // Type of the packets above, NUL-terminated, or null.
     const char *top_type;
