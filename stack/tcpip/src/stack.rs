@@ -414,6 +414,8 @@ fn transport<E: Env>(
                 _ => {}
             }
         }
+        // Qnet may stand beside this stack, on the same address: its packets are no reason to complain.
+        protocol::QNET => ctx.net.stats.ip_in_qnet += 1,
         _ => {
             ctx.net.stats.ip_drop_protocol += 1;
             let code = icmpv4::CODE_PROTOCOL;

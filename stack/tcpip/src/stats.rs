@@ -39,6 +39,8 @@ stats! {
     ip_drop_not_ours,
     /// Dropped: no such protocol (answered by ICMP).
     ip_drop_protocol,
+    /// Packets of Qnet, which are for another module.
+    ip_in_qnet,
     /// Dropped: loopback queue full.
     ip_drop_loopback_full,
     /// Dropped: IPv6 is not spoken yet.

@@ -137,3 +137,54 @@ fn an_interface_that_is_not_there_is_waited_for_and_that_is_said() {
         expect(&state("en0")?, "waits")
     });
 }
+
+#[test]
+fn qnet_and_tcpip_share_an_address() {
+    let ping = Need::Program("ping");
+    lab(&[Need::Stage, Need::Root, ping], |lab| {
+        let nets = two(lab)?;
+        let names = lab.file("nodes", "west.lan 10.8.0.1\neast.lan 10.8.0.2\n")?;
+        let options = format!("bind=ip,resolve=file:{}", names.display());
+        let (net, to) = (&nets[0], nets[1].pid());
+        net.ip("link add br0 type bridge")?;
+        net.ip("link set br0 up")?;
+        net.ip("address add 10.8.0.9/24 dev br0")?;
+        let start = |n: usize, name: &str| -> Outcome<Node<'_>> {
+            let (near, far) = (format!("v{n}"), format!("w{n}"));
+            net.ip(&format!(
+                "link add {near} type veth peer name {far} netns {to}"
+            ))?;
+            net.ip(&format!("link set {near} master br0 up"))?;
+            nets[1].ip(&format!("link set {far} up"))?;
+            let address = format!("addr=10.8.0.{}/24", n + 1);
+            let drivers = format!("-d packet if={far} -p tcpip {address} -n qnet-ip {address}");
+            Node::start(lab, &nets[1], name, &drivers, &options)
+        };
+        let (west, east) = (start(0, "west")?, start(1, "east")?);
+        let server = east.serve("")?;
+        expect(&west.call("east", &server, "echo 3000 50")?, "echoed 50")?;
+        net.run("ping -c 3 -i 0.2 -W 10 10.8.0.2")?;
+        // It answers the pings, has seen Qnet's packets, and complains of none.
+        let shown = || {
+            let stats = east.ion.stats().ok()?;
+            let value = |name: &str| stats["counters"]["tcpip"][name].as_u64();
+            let all = (value("icmp_out")?, value("ip_in_qnet")?);
+            (all.0 >= 3 && all.1 >= 50).then_some((all.0, value("ip_drop_protocol")?))
+        };
+        let counted = wait_for("TCP/IP's counters", LIMIT, shown)?;
+        if counted != (3, 0) {
+            return Err(format!("TCP/IP complained: {counted:?}"));
+        }
+        // One of the two goes, and the address is the other's alone.
+        east.ion.ctl("umount tcpip")?;
+        net.ip("neighbour flush dev br0")?;
+        if let Ok(printed) = net.run("ping -c 1 -W 1 10.8.0.2") {
+            return Err(format!("without TCP/IP: {printed}"));
+        }
+        expect(&net.ip("neighbour show 10.8.0.2")?, "lladdr")?;
+        expect(&west.call("east", &server, "echo 3000 50")?, "echoed 50")?;
+        drop(server);
+        west.ion.stop()?;
+        east.ion.stop().map(drop)
+    });
+}

@@ -458,6 +458,16 @@ fn unknown_protocols_are_answered() {
 }
 
 #[test]
+fn qnet_beside_the_stack_is_not_complained_about() {
+    let mut host = host();
+    let mut packet = vec![0; 24];
+    ip_header(protocol::QNET, 4).emit(&mut packet);
+    receive(&mut host, &packet);
+    assert!(host.env.outbox.is_empty());
+    assert_eq!(host.stat("ip_in_qnet"), 1);
+}
+
+#[test]
 fn routes_choose_the_neighbour() {
     let mut host = host();
     let route = |dest: [u8; 4], prefix, gateway: [u8; 4]| Route {
