@@ -9,6 +9,7 @@ mod congestion;
 mod ends;
 mod exchange;
 mod forward;
+mod forward_veth;
 mod idle;
 mod mount;
 mod msg;
@@ -33,6 +34,12 @@ struct Bench {
 }
 
 const TESTPMD: &[Need] = &[Need::Stage, Need::Program("dpdk-testpmd"), Need::HugePages];
+const TESTPMD_ON_XDP: &[Need] = &[
+    Need::Stage,
+    Need::Root,
+    Need::Program("dpdk-testpmd"),
+    Need::HugePages,
+];
 const IPERF: &[Need] = &[Need::Stage, Need::Program("iperf3")];
 const REDIS: &[Need] = &[Need::Stage, Need::Program("redis-benchmark")];
 const PLAIN: &[Need] = &[Need::Stage];
@@ -48,6 +55,16 @@ const BENCHES: &[Bench] = &[
         name: "forward_cycles",
         needs: TESTPMD,
         run: |lab, _| one(forward::cycles(lab)),
+    },
+    Bench {
+        name: "forward_xdp",
+        needs: TESTPMD_ON_XDP,
+        run: |lab, _| one(forward_veth::rate(lab, &forward_veth::XDP)),
+    },
+    Bench {
+        name: "forward_packet",
+        needs: TESTPMD,
+        run: |lab, _| one(forward_veth::rate(lab, &forward_veth::PACKET)),
     },
     Bench {
         name: "tcp_bulk_tap_in",

@@ -3,7 +3,7 @@
 //! Generator and forwarder have a processor each. The generator is memif's client, because it
 //! offers the memory; its sockets are `m0` and `m1` in the bench's directory.
 
-use io_net_e2e::{Lab, Outcome, Program};
+use io_net_e2e::{Lab, Namespace, Outcome, Program};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,13 +95,49 @@ pub(crate) fn forward(lab: &Lab) -> Outcome<Program> {
     let mut forwarder =
         lab.start(command.args(["--forward-mode=macswap", "--record-core-cycles"]))?;
     // A client that comes too early does not try again.
-    forwarder.wait_printed("Port statistics", Duration::from_secs(20))?;
+    wait_up(&mut forwarder)?;
     Ok(forwarder)
 }
 
+/// Waits until a forwarder counts, which it does once its ports are up.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn wait_up(forwarder: &mut Program) -> Outcome {
+    forwarder.wait_printed("Port statistics", Duration::from_secs(20))
+}
+
 fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
+    let vdev = |n| {
+        let socket = socket(lab.dir(), n);
+        format!(
+            "net_memif{n},role={role},id={n},socket={},socket-abstract=no",
+            socket.display()
+        )
+    };
     // Line by line, so that its figures can be read while it runs.
-    let mut command = Command::new("stdbuf");
+    let command = Command::new("stdbuf");
+    with_vdevs(lab, command, &[vdev(0), vdev(1)], cores, prefix)
+}
+
+/// testpmd in `net` with the virtual devices `vdevs`.
+pub(crate) fn over(
+    lab: &Lab,
+    net: &Namespace,
+    vdevs: &[String],
+    cores: &str,
+    prefix: &str,
+) -> Command {
+    with_vdevs(lab, net.command("stdbuf"), vdevs, cores, prefix)
+}
+
+fn with_vdevs(
+    lab: &Lab,
+    mut command: Command,
+    vdevs: &[String],
+    cores: &str,
+    prefix: &str,
+) -> Command {
     command.args(["-oL", "dpdk-testpmd"]);
     command.args([
         "--lcores",
@@ -113,12 +149,8 @@ fn testpmd(lab: &Lab, role: &str, cores: &str, prefix: &str) -> Command {
     ]);
     command.arg(format!("--file-prefix={prefix}-{}", std::process::id()));
     command.arg("--huge-dir").arg(huge_dir(lab));
-    for n in 0..2 {
-        let socket = socket(lab.dir(), n);
-        command.arg(format!(
-            "--vdev=net_memif{n},role={role},id={n},socket={},socket-abstract=no",
-            socket.display()
-        ));
+    for vdev in vdevs {
+        command.arg(format!("--vdev={vdev}"));
     }
     command.args(["--", "--nb-cores=1", "--stats-period=1"]);
     command
