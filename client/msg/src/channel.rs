@@ -57,6 +57,8 @@ pub(crate) struct Core {
     spin: Spin,
     /// The processor that the last message came from.
     cpu: AtomicU32,
+    /// The last message came from another node.
+    remote: AtomicBool,
     listener: Mutex<Option<Listener>>,
     /// What the keeper calls the listener.
     token: AtomicU64,
@@ -215,7 +217,11 @@ impl Core {
             let mut item = self.next(&mut inbox, want);
             if item.is_none() && deadline.left(RECEIVE) != Left::Nothing {
                 let cpu = self.cpu.load(Ordering::Relaxed);
-                item = self.spin.run(cpu, 1, || self.next(&mut inbox, want));
+                let next = || self.next(&mut inbox, want);
+                item = match self.remote.load(Ordering::Relaxed) {
+                    true => self.spin.run_aside(cpu, next),
+                    false => self.spin.run(cpu, 1, next),
+                };
             }
             if let Some(item) = item {
                 self.leave(&mut inbox);
@@ -292,10 +298,12 @@ impl Core {
         };
         if let Some(Item::Message(end, message)) = &item {
             end.records().put(*message);
+            let remote = end.identity().nd != 0;
             self.cpu.store(message.cpu.into(), Ordering::Relaxed);
+            self.remote.store(remote, Ordering::Relaxed);
             // Its client's next message will be looked for there.
             if self.sleepers.load(Ordering::Relaxed) == 0
-                && self.spin.is_worth_it(message.cpu.into())
+                && (remote || self.spin.is_worth_it(message.cpu.into()))
             {
                 inbox.watch(end, message.slot);
             }
@@ -574,6 +582,7 @@ impl Core {
                 closed: AtomicBool::new(false),
                 spin: Spin::default(),
                 cpu: AtomicU32::new(u32::MAX),
+                remote: AtomicBool::new(false),
                 listener: Mutex::new(Some(listener)),
                 token: AtomicU64::new(0),
                 notifier: OnceLock::new(),

@@ -114,7 +114,11 @@ impl Session {
         let times = 1 + (bytes / LONG).min(LONGEST) as u32;
         loop {
             let cpu = end.server_cpu(flight.slot());
-            let mut progress = self.spin.run(cpu, times, || end.look(flight));
+            let look = || end.look(flight);
+            let mut progress = match self.is_remote() {
+                true => self.spin.run_aside(cpu, look),
+                false => self.spin.run(cpu, times, look),
+            };
             if progress.is_none() {
                 // In this order: what was answered before the end counts.
                 let dead = end.is_dead();
@@ -307,6 +311,12 @@ impl Session {
         let session = lock(&process.sessions).get(&target)?.upgrade()?;
         // Its channel may have gone without the keeper having seen it, and another one be there.
         (!session.end.is_dead() && !session.end.is_hung_up()).then_some(session)
+    }
+
+    /// Whether it leads to another node.
+    #[inline]
+    fn is_remote(&self) -> bool {
+        self.target.0 & NODE != 0
     }
 
     /// The client's end.

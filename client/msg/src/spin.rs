@@ -12,6 +12,8 @@ use io_net_os::{cpu, sched};
 const MOST: u32 = 400;
 /// Looks at least, where looking is worth trying again.
 const LEAST: u32 = 25;
+/// How often a place where others come first gives its processor away before it sleeps.
+const YIELDS: u32 = 6;
 /// Waits without looking between two trials.
 const PAUSES: u32 = 30;
 
@@ -62,6 +64,37 @@ impl Spin {
                 return Some(seen);
             }
             cpu::pause();
+        }
+        self.looks.store(looks / 2, Ordering::Relaxed);
+        None
+    }
+
+    /// As [`Spin::run`], for what takes its time and may have to come from this very processor:
+    /// others have it first, and between looks.
+    pub(crate) fn run_aside<T>(
+        &self,
+        other: u32,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let mut looks = self.looks.load(Ordering::Relaxed);
+        if looks < LEAST {
+            looks = self.tries_again()?;
+        }
+        let (yields, at_once) = match sched::current_cpu() == other {
+            true => (YIELDS * 3, LEAST / 5),
+            false => (YIELDS, looks),
+        };
+        for _ in 0..yields {
+            std::thread::yield_now();
+            for _ in 0..at_once {
+                if let Some(seen) = look() {
+                    if looks != MOST {
+                        self.looks.store(MOST, Ordering::Relaxed);
+                    }
+                    return Some(seen);
+                }
+                cpu::pause();
+            }
         }
         self.looks.store(looks / 2, Ordering::Relaxed);
         None

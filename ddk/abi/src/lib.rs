@@ -31,7 +31,7 @@ pub use registrant::*;
 /// A change of this number breaks every built module.
 pub const ABI_MAJOR: u16 = 1;
 /// A change of this number only appends.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 /// Text that is borrowed for the length of a call: UTF-8, not NUL-terminated.
 #[repr(C)]

@@ -131,6 +131,10 @@ pub struct Ion {
     pub pool_info: unsafe extern "C" fn(ctx: *mut c_void, info: *mut PoolInfo),
     /// The directory where this io-net keeps its sockets (`/run/io-net`). Static text.
     pub run_dir: unsafe extern "C" fn(ctx: *mut c_void) -> Text,
+    /// Says what the present operation leads to: more work within `within_ns`, from another
+    /// processor, so that a worker with nothing else to do had better keep its own; or with 0 work
+    /// for whoever waits for this processor. A hint; without it io-net guesses. Since 1.1.
+    pub expect: unsafe extern "C" fn(ctx: *mut c_void, within_ns: u32),
 }
 
 // SAFETY: the table is immutable; each call states the threads it may come from.

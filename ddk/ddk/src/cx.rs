@@ -184,6 +184,15 @@ impl Cx {
         })
     }
 
+    /// Says that more work is expected within `within_ns`, from another processor; 0: others may
+    /// wait for this one. A hint to a worker that has nothing else to do.
+    #[inline]
+    pub fn expect(&self, within_ns: u32) {
+        let ion = self.ion();
+        // SAFETY: called within an operation.
+        unsafe { (ion.expect)(ion.ctx, within_ns) };
+    }
+
     /// Turns the calling of `poll` and `arm` on or off.
     pub fn poller(&self, on: bool) {
         let ion = self.ion();

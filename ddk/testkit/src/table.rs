@@ -40,6 +40,7 @@ pub(crate) fn table(kit: &Arc<Shared>) -> Ion {
         wake,
         pool_info,
         run_dir,
+        expect,
     }
 }
 
@@ -318,6 +319,9 @@ unsafe extern "C" fn wake(ctx: *mut c_void, reg: RegHandle) {
     let mut state = unsafe { kit(ctx) }.state();
     state.woken.push((reg.0 as usize).wrapping_sub(1));
 }
+
+/// Nobody shares the kit's processor.
+unsafe extern "C" fn expect(_: *mut c_void, _: u32) {}
 
 unsafe extern "C" fn pool_info(ctx: *mut c_void, info: *mut PoolInfo) {
     // SAFETY: the contract of `Ion::pool_info`.

@@ -105,7 +105,8 @@ impl BurstBuf {
     #[inline]
     pub fn new() -> Self {
         BurstBuf {
-            pkts: [MaybeUninit::uninit(); BURST_MAX],
+            // In a const block: else the compiler writes zeros (2 KiB of them).
+            pkts: [const { MaybeUninit::uninit() }; BURST_MAX],
             len: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! The registrant: what io-net calls. Home worker.
 
-use crate::device::{self, Device};
+use crate::device::{self, Device, Queue};
 use crate::options::PacketOptions;
 use crate::rx::{self, Filter, Receiver, RxCounters};
 use crate::tx::{self, Ability, TxCounters};
@@ -54,9 +54,15 @@ impl Registrant for Adaptor {
         }
     }
 
-    fn arm(&mut self, sleeping: bool, _cx: &Cx) -> bool {
-        let mut queues = self.device.iter().flat_map(|device| &device.queues);
-        sleeping && queues.any(|queue| queue.ring.peek().is_some())
+    fn arm(&mut self, sleeping: bool, cx: &Cx) -> bool {
+        let queues = self.device.iter_mut().flat_map(|device| &mut device.queues);
+        let mut work = false;
+        for (cookie, queue) in (QUEUES..).zip(queues).filter(|_| sleeping) {
+            // A watch that failed would leave it deaf: it is looked at again soon then.
+            work |= !queue.is_watched && watch(queue, cookie, cx).is_err();
+            work |= queue.ring.peek().is_some();
+        }
+        work
     }
 
     fn event(&mut self, cookie: u64, events: u32, cx: &Cx) -> bool {
@@ -66,9 +72,11 @@ impl Registrant for Adaptor {
             return false;
         }
         let index = (cookie - QUEUES) as usize;
-        let queue = self.device.as_ref().and_then(|d| d.queues.get(index));
+        let queue = self.device.as_mut().and_then(|d| d.queues.get_mut(index));
+        let Some(queue) = queue else { return false };
+        queue.is_watched = false;
         // The interface went down, or has gone.
-        if events & epoll::ERR != 0 && queue.is_some_and(|q| q.socket.take_error().is_some()) {
+        if events & epoll::ERR != 0 && queue.socket.take_error().is_some() {
             self.look(cx);
         }
         // What has come is polled for.
@@ -95,6 +103,14 @@ impl Registrant for Adaptor {
         self.close(cx);
         self.receiver.release();
     }
+}
+
+/// Has `event` called once for what comes next. An awake worker looks into the ring, and need not be
+/// told of each frame.
+fn watch(queue: &mut Queue, cookie: u64, cx: &Cx) -> Result<(), Failure> {
+    cx.watch(queue.socket.as_fd(), epoll::IN | epoll::ONESHOT, cookie)?;
+    queue.is_watched = true;
+    Ok(())
 }
 
 impl Adaptor {
@@ -192,9 +208,9 @@ impl Adaptor {
         }
     }
 
-    fn take(&mut self, device: Device, cx: &Cx) -> Result<(), Failure> {
-        for (cookie, queue) in (QUEUES..).zip(&device.queues) {
-            cx.watch(queue.socket.as_fd(), epoll::IN, cookie)?;
+    fn take(&mut self, mut device: Device, cx: &Cx) -> Result<(), Failure> {
+        for (cookie, queue) in (QUEUES..).zip(&mut device.queues) {
+            watch(queue, cookie, cx)?;
         }
         self.device = Some(device);
         Ok(())

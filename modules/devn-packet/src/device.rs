@@ -32,6 +32,8 @@ pub(crate) struct Device {
 pub(crate) struct Queue {
     pub(crate) socket: PacketSocket,
     pub(crate) ring: ReceiveRing,
+    /// epoll will tell of the next frame.
+    pub(crate) is_watched: bool,
 }
 
 impl Device {
@@ -106,7 +108,11 @@ fn open_queues(link: &Link, options: &PacketOptions) -> io::Result<Vec<Queue>> {
             None if options.queues > 1 => group = Some(socket.found_group()?),
             None => {}
         }
-        queues.push(Queue { socket, ring });
+        queues.push(Queue {
+            socket,
+            ring,
+            is_watched: false,
+        });
     }
     Ok(queues)
 }

@@ -8,6 +8,7 @@
 use crate::control::Connection;
 use crate::ids::IdMap;
 use crate::netmgr::{Asker, Netmgr, Outcome, QUESTION_MAX};
+use crate::outlook::Outlook;
 use crate::signals::Signals;
 use crate::staged;
 use crate::stats::Stats;
@@ -44,6 +45,8 @@ pub(crate) struct Clients {
     /// Messages whose clients have been asked for help.
     helping: Vec<ClientSend>,
     signals: Signals,
+    /// What clients have just been given.
+    pub(crate) outlook: Outlook,
 }
 
 /// One process's session.
@@ -88,6 +91,7 @@ impl Clients {
             next_question: 0,
             helping: Vec::new(),
             signals: Signals::default(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -392,6 +396,7 @@ impl Clients {
             Progress::Read(result) => qnet.client_data(now, send, result),
             Progress::Written => {}
             Progress::Finished => {
+                self.outlook.given_to(sending.message.cpu.into());
                 session.slots[sending.message.slot.index()] = None;
                 self.sends.remove(&send);
             }

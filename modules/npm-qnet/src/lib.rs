@@ -35,6 +35,7 @@ mod links;
 mod netmgr;
 mod node;
 mod options;
+mod outlook;
 mod protocol;
 mod resolver;
 mod servers;

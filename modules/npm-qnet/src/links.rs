@@ -58,6 +58,8 @@ pub(crate) struct Links {
     /// Link numbers, by endpoint.
     by_endpoint: Vec<Option<LinkId>>,
     bind: Vec<Bind>,
+    /// Frames have gone out since this was last taken back.
+    pub(crate) has_sent: bool,
 }
 
 impl Links {
@@ -66,6 +68,7 @@ impl Links {
             links: Default::default(),
             by_endpoint: Vec::new(),
             bind,
+            has_sent: false,
         }
     }
 
@@ -155,6 +158,7 @@ impl Links {
         let Some(mut transmit) = qnet.poll_transmit(now) else {
             return true;
         };
+        self.has_sent = true;
         let mut down = BurstBuf::new();
         loop {
             match self.frame(now, &transmit, qnet, stats) {

@@ -189,6 +189,7 @@ impl Protocol {
                 break;
             }
         }
+        self.tell_outlook(cx);
         if !sent_all {
             cx.timer(TIMER_RETRY, now.as_nanos() + RETRY_NS);
         }
@@ -200,6 +201,24 @@ impl Protocol {
         }
         let due = self.node.qnet.poll_timeout();
         arm(cx, TIMER_QNET, due, &mut self.armed_ns);
+    }
+
+    /// Tells the worker what to expect: what programs here have been given comes back soonest, and
+    /// what went to another node leaves time for others.
+    #[inline]
+    fn tell_outlook(&mut self, cx: &Cx) {
+        let Node {
+            clients,
+            servers,
+            links,
+            ..
+        } = &mut self.node;
+        let (client, server) = (clients.outlook.take(), servers.outlook.take());
+        let sent = std::mem::take(&mut links.has_sent).then_some(0);
+        let programs = [client, server].into_iter().flatten().min();
+        if let Some(within_ns) = programs.or(sent) {
+            cx.expect(within_ns);
+        }
     }
 }
 

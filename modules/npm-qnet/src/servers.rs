@@ -6,6 +6,7 @@
 
 use crate::control::Connection;
 use crate::ids::IdMap;
+use crate::outlook::Outlook;
 use crate::stats::Stats;
 use crate::watch::{Cookie, Kind, Watcher};
 use io_net_os::eventfd::EventFd;
@@ -47,6 +48,8 @@ pub(crate) struct Servers {
     threads: IdMap<Vthread, RemoteClient>,
     /// Sessions from which something is to come, or for which something waits.
     busy: Vec<RemoteClient>,
+    /// What servers have just been given.
+    pub(crate) outlook: Outlook,
 }
 
 /// One remote client's session with a local channel.
@@ -105,6 +108,7 @@ impl Servers {
             numbers: IdMap::default(),
             threads: IdMap::default(),
             busy: Vec::new(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -121,7 +125,7 @@ impl Servers {
             let Some(session) = self.sessions.get_mut(client) else {
                 return false;
             };
-            done += session.poll(now, qnet, &mut self.threads);
+            done += session.poll(now, qnet, &mut self.threads, &mut self.outlook);
             session.is_busy = session.has_work();
             session.is_busy
         });
@@ -310,7 +314,7 @@ impl Servers {
 
     fn poll_one(&mut self, now: Instant, client: RemoteClient, qnet: &mut Qnet) {
         if let Some(session) = self.sessions.get_mut(&client) {
-            session.poll(now, qnet, &mut self.threads);
+            session.poll(now, qnet, &mut self.threads, &mut self.outlook);
         }
     }
 
@@ -365,7 +369,7 @@ impl Servers {
             info,
             data,
         });
-        session.send_waiting();
+        session.send_waiting(&mut self.outlook);
         self.note_busy(client);
     }
 
@@ -421,7 +425,7 @@ impl Servers {
                 end.help_message(&flight.inflight, piece, &[], 0);
             }
         }
-        session.poll(now, qnet, &mut self.threads);
+        session.poll(now, qnet, &mut self.threads, &mut self.outlook);
         self.note_busy(client);
     }
 
@@ -481,7 +485,7 @@ impl Session {
     }
 
     /// Puts waiting messages into free slots.
-    fn send_waiting(&mut self) {
+    fn send_waiting(&mut self, outlook: &mut Outlook) {
         while !self.waiting.is_empty() {
             let Some(slot) = self.end.claim() else { return };
             let Some(message) = self.waiting.pop_front() else {
@@ -497,6 +501,7 @@ impl Session {
                 coid: message.info.coid,
             };
             let inflight = self.end.send(slot, &outgoing);
+            outlook.given_to(self.end.server_cpu(slot));
             if self.flights.len() <= slot.index() {
                 self.flights.resize_with(slot.index() + 1, || None);
             }
@@ -526,6 +531,7 @@ impl Session {
         now: Instant,
         qnet: &mut Qnet,
         threads: &mut IdMap<Vthread, RemoteClient>,
+        outlook: &mut Outlook,
     ) -> usize {
         self.send_pulses();
         let (mut done, answered) = (0, self.end.take_answered());
@@ -536,7 +542,7 @@ impl Session {
             done += self.poll_slot(now, slot, qnet, threads);
         }
         if done > 0 {
-            self.send_waiting();
+            self.send_waiting(outlook);
         }
         done
     }

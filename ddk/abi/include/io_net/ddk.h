@@ -16,7 +16,7 @@
 #define ION_ABI_MAJOR 1
 
 // A change of this number only appends.
-#define ION_ABI_MINOR 0
+#define ION_ABI_MINOR 1
 
 // `ion_advert_t.caps`: the driver completes checksums (`ION_VNET_NEEDS_CSUM`).
 #define ION_CAP_CSUM 1
@@ -528,6 +528,10 @@ typedef struct ion_t {
     void (*pool_info)(void *ctx, struct ion_pool_info_t *info);
     // The directory where this io-net keeps its sockets (`/run/io-net`). Static text.
     struct ion_text_t (*run_dir)(void *ctx);
+    // Says what the present operation leads to: more work within `within_ns`, from another
+    // processor, so that a worker with nothing else to do had better keep its own; or with 0 work
+    // for whoever waits for this processor. A hint; without it io-net guesses. Since 1.1.
+    void (*expect)(void *ctx, uint32_t within_ns);
 } ion_t;
 
 // How a message begins.

@@ -48,6 +48,7 @@ pub fn table(context: &Context) -> Ion {
         wake,
         pool_info,
         run_dir,
+        expect,
     }
 }
 
@@ -448,6 +449,12 @@ unsafe extern "C" fn wake(ctx: *mut c_void, reg: RegHandle) {
         let home = context.shared.worker(reg.home());
         let handle = reg.handle();
         home.post(move |worker| worker.poll_asked(handle));
+    }
+}
+
+unsafe extern "C" fn expect(_: *mut c_void, within_ns: u32) {
+    if let Some(worker) = here() {
+        worker.expect(within_ns);
     }
 }
 

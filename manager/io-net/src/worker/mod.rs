@@ -54,6 +54,8 @@ pub struct Worker {
     pollers: RefCell<Vec<Arc<Reg>>>,
     /// No timer runs out before this.
     next_timer_ns: Cell<u64>,
+    /// How soon work is expected after that of this turn, in nanoseconds, where it has been said.
+    expected_ns: Cell<Option<u32>>,
     stopping: Cell<bool>,
 }
 
@@ -144,6 +146,7 @@ impl Worker {
             watches: RefCell::new(watches),
             pollers: RefCell::default(),
             next_timer_ns: Cell::new(u64::MAX),
+            expected_ns: Cell::default(),
             stopping: Cell::new(false),
         })
     }
@@ -185,6 +188,13 @@ impl Worker {
     pub fn watch(&self, reg: &Reg, fd: RawFd, events: u32, cookie: u64) -> io::Result<()> {
         let mut watches = self.watches.borrow_mut();
         watches.set(reg.handle(), fd, events, cookie)
+    }
+
+    /// Takes a registrant's word for how soon there is more work, which comes from another processor;
+    /// 0: for this one others may wait.
+    #[inline]
+    pub fn expect(&self, within_ns: u32) {
+        self.expected_ns.set(Some(within_ns));
     }
 
     /// Turns the polling of a registrant on or off.

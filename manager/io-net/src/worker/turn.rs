@@ -13,12 +13,19 @@ use std::time::Duration;
 
 /// How long descriptors may go unlooked at while pollers are busy.
 const EPOLL_INTERVAL_NS: u64 = 30_000;
-/// The same while there is no work: what comes next may come by a descriptor.
+/// The same while there is no work, and descriptors were ready lately: what comes next may come by
+/// one of them.
 const EPOLL_IDLE_INTERVAL_NS: u64 = 2_000;
+/// How long ago that may be.
+const READY_LATELY_NS: u64 = 1_000_000;
 /// Busy turns between two looks at the clock.
 const CLOCK_TURNS: u32 = 8;
-/// How long a worker without work keeps its core for itself.
-const YIELD_AFTER_NS: u64 = 300;
+/// How long a worker without work keeps its core for itself, unless it knows better.
+const KEEP_NS: u64 = 300;
+/// The same once it has offered it to others, and has it again.
+const KEEP_AGAIN_NS: u64 = 2_000;
+/// The longest that it keeps it on a module's word.
+const KEEP_MAX_NS: u32 = 20_000;
 /// Descriptors reported at once.
 const EVENTS: usize = 64;
 
@@ -29,8 +36,14 @@ struct Memory {
     age: u32,
     /// When there last was work.
     worked_ns: u64,
+    /// There was, in the last turn.
+    worked: bool,
+    /// Until when it keeps its core for itself.
+    keep_ns: u64,
     /// When descriptors were last looked at.
     epolled_ns: u64,
+    /// When one was ready.
+    ready_ns: u64,
     /// A descriptor's owner said that there is more.
     more: bool,
     /// Cycle counter at the end of the last turn.
@@ -52,7 +65,10 @@ impl Worker {
             now_ns,
             age: 0,
             worked_ns: now_ns,
+            worked: false,
+            keep_ns: now_ns,
             epolled_ns: now_ns,
+            ready_ns: now_ns,
             more: false,
             cycles: cycles(),
         };
@@ -61,18 +77,32 @@ impl Worker {
             self.count(&mut memory, worked);
             if worked {
                 memory.worked_ns = memory.now_ns;
+                memory.worked = true;
             } else if !self.pace.poll && memory.is_idle_for(self.pace.spin.as_nanos() as u64) {
                 self.sleep(&mut memory);
-            } else if self.pace.poll || !memory.is_idle_for(YIELD_AFTER_NS) {
+            } else if self.pace.poll || self.keeps_core(&mut memory) {
                 pause();
             } else {
                 // What it waits for may have to come from a program that waits for this core.
                 std::thread::yield_now();
+                memory.now_ns = monotonic_ns();
+                memory.keep_ns = memory.now_ns + KEEP_AGAIN_NS;
                 memory.cycles = cycles();
             }
         }
         // The graph is empty by now: what is still under way is released.
         while self.lane.settle() + self.lane.take_crossed() > 0 {}
+    }
+
+    /// Whether a worker without work keeps its core for itself yet.
+    #[inline]
+    fn keeps_core(&self, memory: &mut Memory) -> bool {
+        if std::mem::take(&mut memory.worked) {
+            let expected = self.expected_ns.take();
+            let keep = expected.map_or(KEEP_NS, |ns| ns.min(KEEP_MAX_NS).into());
+            memory.keep_ns = memory.now_ns + keep;
+        }
+        memory.now_ns < memory.keep_ns
     }
 
     /// Looks at everything once; true where there was work.
@@ -89,6 +119,7 @@ impl Worker {
             let interval_ns = match worked {
                 true => EPOLL_INTERVAL_NS,
                 false if self.pollers.borrow().is_empty() => 0,
+                false if memory.now_ns - memory.ready_ns > READY_LATELY_NS => EPOLL_INTERVAL_NS,
                 false => EPOLL_IDLE_INTERVAL_NS,
             };
             if memory.more || memory.now_ns - memory.epolled_ns >= interval_ns {
@@ -215,6 +246,7 @@ impl Worker {
                 continue;
             };
             any = true;
+            memory.ready_ns = memory.now_ns;
             let more = self.lane.run(&reg, |running| running.event(cookie, events));
             memory.more |= more.unwrap_or(false);
         }
