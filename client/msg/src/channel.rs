@@ -1,7 +1,7 @@
 //! A channel: where messages and pulses are received.
 
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -154,6 +154,16 @@ impl Channel {
     /// EMFILE.
     pub fn fd(&self) -> Result<RawFd> {
         self.core.fd()
+    }
+
+    /// A copy of [`Channel::fd`], for runtimes that own what they watch, such as tokio's `AsyncFd`.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn descriptor(&self) -> Result<OwnedFd> {
+        self.core.fd()?;
+        let fd = self.core.notifier.get().and_then(|n| n.epoll.get());
+        Ok(fd.ok_or(Error::SRCH)?.try_clone_to_owned()?)
     }
 }
 

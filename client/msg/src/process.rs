@@ -100,19 +100,25 @@ impl Process {
         read(&self.channels).get(index)?.clone()
     }
 
-    /// Calls `make` with the lowest free chid from 1 and keeps what it makes.
-    pub(crate) fn add_channel(
-        &self,
-        make: impl FnOnce(i32) -> Result<Arc<Core>>,
-    ) -> Result<Arc<Core>> {
+    /// Calls `make` with the lowest free chid from 1 that does and keeps what it makes. One may be in
+    /// use by a process that has this one's number in another PID namespace.
+    pub(crate) fn add_channel(&self, make: impl Fn(i32) -> Result<Arc<Core>>) -> Result<Arc<Core>> {
         let mut channels = write(&self.channels);
-        let free = channels.iter().position(Option::is_none);
-        let index = free.unwrap_or(channels.len());
-        let core = make(index as i32 + 1)?;
-        match channels.get_mut(index) {
-            Some(place) => *place = Some(core.clone()),
-            None => channels.push(Some(core.clone())),
+        let mut index = 0;
+        let core = loop {
+            if channels.get(index).is_some_and(Option::is_some) {
+                index += 1;
+                continue;
+            }
+            match make(index as i32 + 1) {
+                Err(Error(libc::EADDRINUSE)) if index < HANDLE_MAX as usize => index += 1,
+                made => break made?,
+            }
+        };
+        if channels.len() <= index {
+            channels.resize(index + 1, None);
         }
+        channels[index] = Some(core.clone());
         Ok(core)
     }
 

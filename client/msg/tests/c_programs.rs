@@ -116,6 +116,40 @@ fn names_and_nodes() {
     run(&Lab::new(), "tests/c/names.c", &[]);
 }
 
+/// `program` as process 1 of a PID namespace of its own, where this user may make one.
+fn in_a_namespace(lab: &Lab, program: &Path) -> Command {
+    let mut command = lab.command(Path::new("unshare"));
+    command.args(["--user", "--map-root-user", "--pid", "--fork"]);
+    command.args(["--mount-proc", "--kill-child"]).arg(program);
+    command
+}
+
+/// A server is process 1 of a container, and its clients are outside; and the other way round.
+#[test]
+fn across_pid_namespaces() {
+    let lab = Lab::new();
+    let possible = in_a_namespace(&lab, Path::new("true")).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: across_pid_namespaces: no PID namespace can be made");
+        return;
+    }
+    let server = compile(&lab, "tests/c/server.c");
+    let client = compile(&lab, "tests/c/meet.c");
+    let mut inside = lab.start(in_a_namespace(&lab, &server));
+    // Another process of the same number has channels of the same numbers.
+    let same = lab.start(in_a_namespace(&lab, &compile(&lab, "tests/c/device.c")));
+    let mut outside = lab.command(&client);
+    outside.arg("outside");
+    lab.run(outside);
+    assert!(inside.0.wait().unwrap().success());
+    drop(same);
+    let mut outside = lab.start(lab.command(&server));
+    let mut inside = in_a_namespace(&lab, &client);
+    inside.arg("inside");
+    lab.run(inside);
+    assert!(outside.0.wait().unwrap().success());
+}
+
 #[test]
 fn files_of_a_manager_in_c() {
     let lab = Lab::new();

@@ -63,6 +63,17 @@ pub fn session_id(pid: i32) -> Option<i32> {
     (sid >= 0).then_some(sid)
 }
 
+/// Whether process `pid` has the number `called` in a PID namespace of its own, in which it then is.
+#[must_use]
+pub fn is_called(pid: i32, called: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let innermost = line.and_then(|line| line.split_whitespace().next_back());
+        innermost.and_then(|number| number.parse().ok()) == Some(called)
+    })
+}
+
 /// Whether a thread with this id exists. An id may have been given to another thread since, so only
 /// "no" is certain; and the answer is about the caller's own PID namespace.
 #[must_use]

@@ -6,8 +6,11 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use io_net_os::unix;
 
 /// Instance 0's runtime directory.
 const SYSTEM: &str = "/run/io-net";
@@ -75,7 +78,21 @@ pub fn make(run: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the sockets of processes that there are no more.
+/// The process that listens on a channel's socket, as this process's PID namespace numbers it: 0 for
+/// one of a namespace that this one does not see. None: nobody listens. The server takes the look for
+/// a client that hangs up at once.
+#[must_use]
+pub fn listener(channel: &Path) -> Option<i32> {
+    match unix::try_connect_seqpacket(channel) {
+        Ok(fd) => unix::peer_credentials(fd.as_fd()).ok().map(|peer| peer.pid),
+        // Too many clients wait there already.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
+        Err(_) => None,
+    }
+}
+
+/// Removes the sockets of processes that there are no more. Processes of other PID namespaces may have
+/// any numbers: whose socket is listened on lives.
 pub fn sweep(run: &Path) {
     let Ok(entries) = channels(run).read_dir() else {
         return;
@@ -85,7 +102,9 @@ pub fn sweep(run: &Path) {
         let pid = name
             .to_str()
             .and_then(|name| name.split_once('.')?.0.parse().ok());
-        if pid.is_some_and(|pid| !io_net_os::task::thread_exists(pid)) {
+        if pid.is_some_and(|pid| !io_net_os::task::thread_exists(pid))
+            && listener(&entry.path()).is_none()
+        {
             // Another user's, or gone already.
             let _ = std::fs::remove_file(entry.path());
         }

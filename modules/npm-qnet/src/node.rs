@@ -331,9 +331,8 @@ impl Node {
                 servers.close(client, &watcher);
             }
             Event::ServerSignal { identity, signal } => {
-                if signals::deliver(&identity, &signal).is_err() {
-                    stats.drop_signals.add(1);
-                }
+                let refused = signals::deliver(&identity, &signal).is_err();
+                stats.drop_signals.add(refused.into());
             }
             _ => {}
         }

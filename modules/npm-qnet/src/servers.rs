@@ -10,6 +10,7 @@ use crate::outlook::Outlook;
 use crate::stats::Stats;
 use crate::watch::{Cookie, Kind, Watcher};
 use io_net_os::eventfd::EventFd;
+use io_net_os::task;
 use io_net_qnet::time::Instant;
 use io_net_qnet::{
     Channel, Errno, Identity, Payload, Pulse, Qnet, RemoteClient, SendInfo, Sigevent, Vthread,
@@ -191,10 +192,15 @@ impl Servers {
         let path = path::channel(&self.run_dir, channel.pid, channel.chid);
         let started = Connecting::start(&path, greeting, self.bell());
         // Whoever may write in the directory can put a socket under another process's number there.
-        let started = started.and_then(|connecting| match connecting.server().pid {
-            // 0: of another PID namespace, where the number names nobody.
-            pid if pid == channel.pid || pid == 0 => Ok(connecting),
-            _ => Err(ErrorKind::NotFound.into()),
+        let started = started.and_then(|connecting| {
+            let server = connecting.server();
+            // In another PID namespace the number is another, 0 where this one does not see it.
+            let ours = [0, task::user_id()].contains(&server.uid);
+            match server.pid {
+                pid if pid == channel.pid || pid == 0 => Ok(connecting),
+                pid if ours && task::is_called(pid, channel.pid) => Ok(connecting),
+                _ => Err(ErrorKind::NotFound.into()),
+            }
         });
         match started {
             Ok(connecting) => {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
-use io_net_proto::name::{DIRECTORY, Entry};
+use io_net_proto::name::{DIRECTORY, Entry, started};
 use io_net_rendezvous::path as rendezvous;
 
 use super::gns;
@@ -84,7 +84,16 @@ fn ask(nd: u32, path: &Path<'_>) -> Result<Place> {
 
 /// Whether the channel of an entry is there: its process lives, and has not destroyed it.
 pub(super) fn serves(run: &std::path::Path, entry: &Entry) -> bool {
-    entry.is_alive() && rendezvous::channel(run, entry.pid, entry.chid).exists()
+    let channel = rendezvous::channel(run, entry.pid, entry.chid);
+    if entry.is_alive() {
+        return channel.exists();
+    }
+    // In another PID namespace the number is another one.
+    match rendezvous::listener(&channel) {
+        Some(0) => true,
+        Some(pid) => started(pid) == Some(entry.started),
+        None => false,
+    }
 }
 
 /// Reads an entry. Others may write to the directory: whatever is there, this neither waits nor
