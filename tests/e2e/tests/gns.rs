@@ -193,3 +193,85 @@ fn etcd_keeps_names_and_loses_them_with_their_owners() {
         Ok(())
     });
 }
+
+#[test]
+fn a_server_that_hangs_is_passed_over_and_told_again_later() {
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let net = lab.namespace()?;
+        let nodes = lan(lab, &net, &["north", "south", "middle"])?;
+        let [north, south, middle] = &nodes[..] else {
+            return Err("there are three".into());
+        };
+        let hanging = gns(lab, north, "-s")?;
+        let _second = gns(lab, south, "-s")?;
+        let mut client = gns(lab, middle, "north south")?;
+        client.wait_printed("north is told", LIMIT)?;
+        client.wait_printed("south is told", LIMIT)?;
+        let _tide = south.serve("global tide")?;
+        hanging.signal("STOP")?;
+        found(lab, middle, "tide")?;
+        client.wait_printed("north is not told for now", LIMIT)?;
+        for _ in 0..5 {
+            found(lab, middle, "tide")?;
+        }
+        hanging.signal("CONT")?;
+        holds_within(LIMIT, "north to be told again", || {
+            client.printed().matches("north is told").count() == 2
+        })
+    });
+}
+
+#[test]
+fn sixteen_nodes_in_their_namespaces_find_each_others_names() {
+    const NODES: usize = 16;
+    lab(&[Need::Stage, Need::Root], |lab| {
+        let hub = lab.namespace()?;
+        hub.ip("link add br0 type bridge")?;
+        hub.ip("link set br0 up")?;
+        let nets: Vec<Namespace> = (0..NODES)
+            .map(|_| lab.namespace())
+            .collect::<Outcome<_>>()?;
+        let start = |n: usize| -> Outcome<Node<'_>> {
+            let (net, to) = (&nets[n], nets[n].pid());
+            hub.ip(&format!("link add v{n} type veth peer name w0 netns {to}"))?;
+            hub.ip(&format!("link set v{n} master br0 up"))?;
+            net.ip("link set w0 up")?;
+            let name = format!("node{n}");
+            Node::start(lab, net, &name, "-d packet if=w0", "auto_add=0")
+        };
+        let all: Vec<_> = (0..NODES).map(start).collect::<Outcome<_>>()?;
+        let mut services = vec![
+            gns(lab, &all[0], "-s node1")?,
+            gns(lab, &all[1], "-s node0")?,
+        ];
+        for node in &all[2..] {
+            services.push(gns(lab, node, "node0 node1")?);
+        }
+        for (n, service) in services.iter_mut().enumerate() {
+            for server in (0..2).filter(|server| *server != n) {
+                service.wait_printed(&format!("node{server} is told"), LIMIT)?;
+            }
+        }
+        let names = all
+            .iter()
+            .map(|node| node.serve(&format!("global of-{}", node.name)));
+        let servers: Vec<_> = names.collect::<Outcome<_>>()?;
+        // Each calls all others at once, every message counted once.
+        for (n, node) in all.iter().enumerate() {
+            let others = (0..NODES).filter(|other| *other != n);
+            let call = |other: usize| {
+                let line = format!("open global of-node{other} count 20");
+                lab.start(&mut node.peer(&line))
+            };
+            let mut calls: Vec<_> = others.map(call).collect::<Outcome<_>>()?;
+            for call in &mut calls {
+                expect(&call.finish(LIMIT)?, "counted 20 failed 0")?;
+            }
+        }
+        drop((servers, services));
+        for node in all {
+            node.ion.stop()?;
+        }
+        Ok(())
+    });
+}

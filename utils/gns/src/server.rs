@@ -34,22 +34,41 @@ impl Server {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks it. After an error it is not asked again before it was begun with anew: one that hangs
+    /// costs its patience once.
     fn ask(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, String> {
         let connection = self.slot().clone();
         let connection = connection.ok_or("it is not connected")?;
-        timeout::set(timeout::SEND | timeout::REPLY, Some(PATIENCE));
-        let sent = connection
-            .send(message, reply)
-            .map_err(|e| match e.errno() {
-                ENOSYS => "it keeps no names: start it with -s".to_owned(),
-                _ => e.to_string(),
-            });
-        sent.map(|sent| sent.len.min(reply.len()))
+        let asked = ask(&connection, message, reply);
+        if asked.is_err() {
+            let mut slot = self.slot();
+            if slot
+                .as_ref()
+                .is_some_and(|own| Arc::ptr_eq(own, &connection))
+            {
+                *slot = None;
+            }
+        }
+        asked
     }
 }
 
-/// Linux's number of it.
+/// Bytes of the reply.
+fn ask(connection: &Connection, message: &[u8], reply: &mut [u8]) -> Result<usize, String> {
+    timeout::set(timeout::SEND | timeout::REPLY, Some(PATIENCE));
+    match connection.send(message, reply) {
+        Ok(sent) => Ok(sent.len.min(reply.len())),
+        Err(error) => Err(match error.errno() {
+            ENOSYS => "it keeps no names: start it with -s".to_owned(),
+            EAGAIN => "it keeps too many names already".to_owned(),
+            _ => error.to_string(),
+        }),
+    }
+}
+
+/// Linux's numbers of these.
 const ENOSYS: i32 = 38;
+const EAGAIN: i32 = 11;
 
 impl Keeper for Server {
     fn name(&self) -> &str {
@@ -60,8 +79,9 @@ impl Keeper for Server {
         *self.slot() = None;
         let path = format!("/net/{}/dev/name/global/{NAME}", self.node);
         let opened = name::open(&path, false).map_err(|e| format!("no gns there: {e}"))?;
+        ask(&opened, &question(subtype::BEGIN, []), &mut [])?;
         *self.slot() = Some(Arc::new(opened));
-        self.ask(&question(subtype::BEGIN, []), &mut []).map(drop)
+        Ok(())
     }
 
     fn tell(&self, come: &[&str], gone: &[&str]) -> Result<(), String> {

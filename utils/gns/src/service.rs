@@ -1,6 +1,6 @@
 //! The channel: questions of this node's programs, and what other nodes tell.
 
-use crate::index::{Full, Index};
+use crate::index::{Index, Refused};
 use crate::keeper::Keeper;
 use crate::own::Own;
 use io_net_msg::name::{Attached, Scope};
@@ -150,10 +150,15 @@ impl Service {
                 nodes.extend(netmgr::ndtostr(FULL_NAME, flags::ND_LOCAL_NODE));
             }
         }
-        let keepers = self.keepers.iter().filter(|_| from_here);
-        for found in keepers.map(|keeper| keeper.find(name)) {
-            reached |= found.is_ok();
-            nodes.extend(found.unwrap_or_default());
+        let asked = if from_here { &self.keepers[..] } else { &[] };
+        for (at, keeper) in asked.iter().enumerate() {
+            match keeper.find(name) {
+                Ok(found) => {
+                    reached = true;
+                    nodes.extend(found);
+                }
+                Err(_) => self.own.wake(at),
+            }
         }
         if !reached {
             return Err(EHOSTUNREACH);
@@ -186,7 +191,7 @@ impl Service {
                 Ok(())
             }
         };
-        done.map(|()| Vec::new()).map_err(|Full| EAGAIN)
+        done.map(|()| Vec::new()).map_err(|Refused| EAGAIN)
     }
 }
 
