@@ -22,6 +22,7 @@
 //! | 34 | 4 | checksum |
 
 use crate::Malformed;
+use crc_fast::{CrcAlgorithm, Digest};
 
 /// Bytes before the payload: the padding and the header.
 pub const HEADER_LEN: usize = 38;
@@ -215,6 +216,9 @@ fn frame_crc(frame: &[u8]) -> u32 {
     crc32(crc32(crc, &[0; 4]), &frame[HEADER_LEN..])
 }
 
+/// Bytes from which on carry-less multiplication is quicker than tables.
+const CRC_LONG: usize = 1024;
+
 /// Bytes taken at a time.
 const CRC_STRIDE: usize = 16;
 
@@ -250,7 +254,22 @@ const fn crc_tables() -> [[u32; 256]; CRC_STRIDE] {
 }
 
 #[inline]
-fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
+fn crc32(crc: u32, bytes: &[u8]) -> u32 {
+    match bytes.len() < CRC_LONG {
+        true => crc32_by_tables(crc, bytes),
+        false => crc32_long(crc, bytes),
+    }
+}
+
+fn crc32_long(crc: u32, bytes: &[u8]) -> u32 {
+    // POSIX's cksum has the polynomial and the order of bits; it inverts at the end.
+    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Cksum, crc.into());
+    digest.update(bytes);
+    !(digest.finalize() as u32)
+}
+
+#[inline]
+fn crc32_by_tables(mut crc: u32, bytes: &[u8]) -> u32 {
     let (strides, rest) = bytes.as_chunks::<CRC_STRIDE>();
     for stride in strides {
         let word = |at: usize| {
@@ -351,6 +370,22 @@ mod tests {
         let bytes: Vec<u8> = (0..100u8).collect();
         let by_one = bytes.iter().fold(7, |crc, byte| crc32(crc, &[*byte]));
         assert_eq!(crc32(7, &bytes), by_one);
+    }
+
+    #[test]
+    fn long_frames_have_the_same_sum_as_by_tables() {
+        let bytes: Vec<u8> = (0..70_000_u32)
+            .map(|at| (at.wrapping_mul(at) >> 5) as u8)
+            .collect();
+        for len in [CRC_LONG, CRC_LONG + 1, 1462, 9000, 65_483, bytes.len()] {
+            for crc in [0, 7, !0] {
+                let (long, tables) = (
+                    crc32(crc, &bytes[..len]),
+                    crc32_by_tables(crc, &bytes[..len]),
+                );
+                assert_eq!(long, tables, "{len} bytes from {crc:x}");
+            }
+        }
     }
 
     #[test]

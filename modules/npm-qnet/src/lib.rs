@@ -54,7 +54,7 @@ use io_net_ddk::prelude::*;
 use io_net_ddk::{Waker, flag, number, text};
 use io_net_os::eventfd::EventFd;
 use io_net_qnet::Qnet;
-use io_net_qnet::secure::{KnownNodes, Protection, SecretKey, Security};
+use io_net_qnet::secure::{KnownNodes, SecretKey, Security};
 use io_net_qnet::time::Instant;
 use io_net_rendezvous::inbox::Inbox;
 use known::KnownFile;
@@ -72,16 +72,16 @@ fn init(init: &mut Init) -> Result<(), Failure> {
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let settings = Settings::parse(init.options(), hostname.trim(), &state_dir())?;
     let (known, keys) = KnownFile::load(&settings.known)?;
-    let security = match settings.secure {
-        true => Security::Noise {
+    let security = match settings.protection {
+        Some(protection) => Security::Noise {
             key: SecretKey(key::load_or_make(&settings.key)?),
-            protection: Protection::Encrypted,
+            protection,
             known: KnownNodes {
                 policy: settings.trust,
                 keys,
             },
         },
-        false => Security::None,
+        None => Security::None,
     };
     let system = |error: std::io::Error| Failure::io("cannot start Qnet", &error);
     let config = settings.config(security, key::random().map_err(system)?);
@@ -154,7 +154,7 @@ io_net_ddk::module! {
         text(c"domain", false, c"the domain that the name is in (the system's)"),
         text(c"bind", true, c"an interface to speak on, enN, or ip (all that there are)"),
         text(c"resolve", true, c"how names are found: ndp, dns, file:PATH, etcd:ADDRESS:PORT (ndp)"),
-        text(c"security", false, c"noise: authenticated and encrypted; none: a trusted LAN (noise)"),
+        text(c"security", false, c"authenticated; encrypted, too; or none: a trusted LAN (authenticated)"),
         text(c"trust", false, c"first: a new node's key is remembered; listed: only known ones (first)"),
         text(c"key", false, c"file of the node's secret key"),
         text(c"known", false, c"file of other nodes' keys"),

@@ -3,7 +3,7 @@
 use crate::services::Wanted;
 use io_net_ddk::errno::EINVAL;
 use io_net_ddk::{Failure, Options};
-use io_net_qnet::secure::{Security, TrustPolicy};
+use io_net_qnet::secure::{Protection, Security, TrustPolicy};
 use io_net_qnet::transport::{self, Node};
 use io_net_qnet::{Config, MapTo, NOBODY, UserMap};
 use std::net::SocketAddr;
@@ -29,8 +29,8 @@ pub(crate) struct Settings {
     pub(crate) bind: Vec<Bind>,
     /// How names are found, in this order.
     pub(crate) resolve: Vec<Resolver>,
-    /// Whether nodes prove who they are, and what is said is encrypted.
-    pub(crate) secure: bool,
+    /// What is done to frames of nodes that have proved who they are; `None`: nodes prove nothing.
+    pub(crate) protection: Option<Protection>,
     pub(crate) trust: TrustPolicy,
     /// The node's secret key.
     pub(crate) key: PathBuf,
@@ -110,7 +110,15 @@ impl Settings {
             },
             bind: each(options, "bind", "enN or ip", parse_bind)?,
             resolve: resolvers(options)?,
-            secure: one_of(options, "security", &[("noise", true), ("none", false)])?,
+            protection: one_of(
+                options,
+                "security",
+                &[
+                    ("authenticated", Some(Protection::Authenticated)),
+                    ("encrypted", Some(Protection::Encrypted)),
+                    ("none", None),
+                ],
+            )?,
             trust: one_of(
                 options,
                 "trust",
@@ -358,7 +366,8 @@ mod tests {
         assert_eq!(settings.key, Path::new("/state/lab1.key"));
         assert_eq!(settings.known, Path::new("/state/lab1.known"));
         assert_eq!(settings.resolve, [Resolver::Ndp]);
-        assert!(settings.secure && settings.bind.is_empty());
+        assert_eq!(settings.protection, Some(Protection::Authenticated));
+        assert!(settings.bind.is_empty());
         assert_eq!(settings.trust, TrustPolicy::FirstUse);
         assert_eq!(settings.users, UserMap::default());
         assert!(!settings.services.any());
@@ -380,7 +389,7 @@ mod tests {
         assert_eq!(settings.bind, bind);
         assert_eq!(settings.resolve[0], Resolver::File("/etc/nodes".into()));
         assert!(matches!(settings.resolve[1], Resolver::Etcd(_)));
-        assert!(!settings.secure);
+        assert_eq!(settings.protection, None);
         assert_eq!(settings.trust, TrustPolicy::AllowList);
         assert_eq!(settings.users.root, MapTo::Same);
         let user = MapTo::User {

@@ -88,7 +88,7 @@ fn programs_hear_of_the_end_of_their_own_nodes_qnet() {
         // Qnet of the server's node goes: the next client's call ends too.
         let files = format!("{}/again", lab.dir().display());
         let mount = format!(
-            "mount -o host=west,domain=lan,key={files}.key,known={files}.known,security=noise npm-qnet"
+            "mount -o host=west,domain=lan,key={files}.key,known={files}.known,security=encrypted npm-qnet"
         );
         let known = lab.dir().join("east.known");
         std::fs::remove_file(&known).map_err(|e| e.to_string())?;

@@ -86,7 +86,7 @@ fn without_security_every_message_can_be_read() {
 #[test]
 fn with_security_the_frames_can_still_be_told_apart() {
     lab(NEEDS, |lab| {
-        let said = recorded(lab, "", "")?;
+        let said = recorded(lab, "", "security=encrypted")?;
         all_known(&said)?;
         match said.contains("Connect MsgSend") {
             true => Err("messages are not enciphered".into()),

@@ -1,11 +1,11 @@
-//! The keys of a session: AES-256-GCM over each frame, the LWL4 header included, or HMAC-SHA-256 (cut to
-//! 16 bytes) where payloads stay readable.
+//! The keys of a session: AES-256-GCM over each frame. The LWL4 header is authenticated; the payload is
+//! enciphered too, or where it is to stay readable authenticated like the header, which makes it a GMAC
+//! (NIST SP 800-38D).
 //!
 //! A frame's number on its link is its nonce, so the caller must never seal two frames with the same
 //! number, and must refuse a number that it has seen.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hmac;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::Protection;
 use super::noise::Forged;
@@ -18,15 +18,10 @@ const PADDING_LEN: usize = 2;
 const HEADER_LEN: usize = io_net_wire::lwl4::HEADER_LEN;
 
 /// A key for each direction.
-pub(crate) enum SessionKeys {
-    Encrypted {
-        tx: Box<LessSafeKey>,
-        rx: Box<LessSafeKey>,
-    },
-    Authenticated {
-        tx: Box<hmac::Key>,
-        rx: Box<hmac::Key>,
-    },
+pub(crate) struct SessionKeys {
+    tx: Box<LessSafeKey>,
+    rx: Box<LessSafeKey>,
+    protection: Protection,
 }
 
 impl SessionKeys {
@@ -35,43 +30,39 @@ impl SessionKeys {
             let key = UnboundKey::new(&AES_256_GCM, bytes).expect("the key has 32 bytes");
             Box::new(LessSafeKey::new(key))
         };
-        match protection {
-            Protection::Encrypted => SessionKeys::Encrypted {
-                tx: cipher(tx),
-                rx: cipher(rx),
-            },
-            Protection::Authenticated => SessionKeys::Authenticated {
-                tx: Box::new(hmac::Key::new(hmac::HMAC_SHA256, tx)),
-                rx: Box::new(hmac::Key::new(hmac::HMAC_SHA256, rx)),
-            },
+        SessionKeys {
+            tx: cipher(tx),
+            rx: cipher(rx),
+            protection,
         }
     }
 
     /// Whether payloads are enciphered.
     pub(crate) fn encrypts(&self) -> bool {
-        matches!(self, SessionKeys::Encrypted { .. })
+        self.protection == Protection::Encrypted
+    }
+
+    /// Of a frame of `len` bytes, where what is enciphered begins; before it all is authenticated.
+    #[inline]
+    fn sealed_at(&self, len: usize) -> usize {
+        match self.protection {
+            Protection::Encrypted => HEADER_LEN,
+            Protection::Authenticated => len - TAG_LEN,
+        }
     }
 
     /// Seals a frame in place: padding, header, payload, and room for the tag.
     #[inline]
     pub(crate) fn seal(&self, frame: &mut [u8], link: u16, number: u64) {
-        let tag_at = frame.len() - TAG_LEN;
-        let (clear, tag_room) = frame[PADDING_LEN..].split_at_mut(tag_at - PADDING_LEN);
-        match self {
-            SessionKeys::Encrypted { tx, .. } => {
-                let (header, payload) = clear.split_at_mut(HEADER_LEN - PADDING_LEN);
-                let nonce = Nonce::assume_unique_for_key(nonce(link, number));
-                let tag = tx.seal_in_place_separate_tag(nonce, Aad::from(header), payload);
-                // It fails beyond 64 GiB only; an all-zero tag would then be refused at the other end.
-                match tag {
-                    Ok(tag) => tag_room.copy_from_slice(tag.as_ref()),
-                    Err(_) => tag_room.fill(0),
-                }
-            }
-            SessionKeys::Authenticated { tx, .. } => {
-                let tag = authenticate(tx, clear, link, number);
-                tag_room.copy_from_slice(&tag.as_ref()[..TAG_LEN]);
-            }
+        let (sealed_at, tag_at) = (self.sealed_at(frame.len()), frame.len() - TAG_LEN);
+        let (clear, rest) = frame.split_at_mut(sealed_at);
+        let (sealed, tag_room) = rest.split_at_mut(tag_at - sealed_at);
+        let header = Aad::from(&clear[PADDING_LEN..]);
+        let tag = (self.tx).seal_in_place_separate_tag(nonce(link, number), header, sealed);
+        // It fails beyond 64 GiB only; an all-zero tag would then be refused at the other end.
+        match tag {
+            Ok(tag) => tag_room.copy_from_slice(tag.as_ref()),
+            Err(_) => tag_room.fill(0),
         }
     }
 
@@ -80,44 +71,18 @@ impl SessionKeys {
     pub(crate) fn open(&self, frame: &mut [u8], link: u16, number: u64) -> Result<usize, Forged> {
         let payload_len = frame.len().checked_sub(HEADER_LEN + TAG_LEN);
         let payload_len = payload_len.ok_or(Forged)?;
-        match self {
-            SessionKeys::Encrypted { rx, .. } => {
-                let (header, sealed) = frame[PADDING_LEN..].split_at_mut(HEADER_LEN - PADDING_LEN);
-                let nonce = Nonce::assume_unique_for_key(nonce(link, number));
-                rx.open_in_place(nonce, Aad::from(header), sealed)
-                    .map_err(|_| Forged)?;
-            }
-            SessionKeys::Authenticated { rx, .. } => {
-                let (clear, theirs) =
-                    frame[PADDING_LEN..].split_at(frame.len() - PADDING_LEN - TAG_LEN);
-                let tag = authenticate(rx, clear, link, number);
-                if differ(&tag.as_ref()[..TAG_LEN], theirs) {
-                    return Err(Forged);
-                }
-            }
-        }
-        Ok(payload_len)
+        let (clear, sealed) = frame.split_at_mut(self.sealed_at(frame.len()));
+        let header = Aad::from(&clear[PADDING_LEN..]);
+        let opened = (self.rx).open_in_place(nonce(link, number), header, sealed);
+        opened.map(|_| payload_len).map_err(|_| Forged)
     }
 }
 
-fn authenticate(key: &hmac::Key, clear: &[u8], link: u16, number: u64) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(key);
-    context.update(&nonce(link, number));
-    context.update(clear);
-    context.sign()
-}
-
-/// Whether two tags differ, without saying by the time it takes where.
-fn differ(ours: &[u8], theirs: &[u8]) -> bool {
-    let pairs = ours.iter().zip(theirs);
-    ours.len() != theirs.len() || pairs.fold(0, |sum, (a, b)| sum | (a ^ b)) != 0
-}
-
-fn nonce(link: u16, number: u64) -> [u8; NONCE_LEN] {
+fn nonce(link: u16, number: u64) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     bytes[2..4].copy_from_slice(&link.to_le_bytes());
     bytes[4..].copy_from_slice(&number.to_le_bytes());
-    bytes
+    Nonce::assume_unique_for_key(bytes)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Numbers that nobody can guess, made from the seed that the caller gave: same seed, same numbers.
 
-use ring::hmac;
+use aws_lc_rs::hmac;
 
 /// A generator of random bytes: HMAC-SHA-256 of a counter under the seed.
 pub(crate) struct Rng {

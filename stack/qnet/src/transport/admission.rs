@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use ring::hmac;
+use aws_lc_rs::hmac;
 
 use super::handshake::{Ends, our_hello};
 use super::hello::{self, COOKIE_LEN, Parsed};

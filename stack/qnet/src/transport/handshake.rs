@@ -10,7 +10,7 @@
 
 use core::time::Duration;
 
-use ring::digest;
+use aws_lc_rs::digest;
 
 use super::hello::{self, COOKIE_LEN, Hello, Parsed};
 use super::peer::Agreed;

@@ -42,7 +42,7 @@ mod transmit;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 
-use ring::hmac;
+use aws_lc_rs::hmac;
 
 pub use config::{Config, LinkConfig, Node};
 pub use event::{DownReason, Event, OpenError, PathInfo, RefusedReason, SendError, Transmit};
