@@ -20,16 +20,19 @@ pub(crate) enum Cores {
     Apart,
     /// The same one.
     Together,
+    /// One each, which the other's node has too: each has its processor to itself while its own node
+    /// does what is to be done.
+    Crosswise,
     /// Where the kernel puts them.
     Any,
 }
 
 impl Cores {
     /// `command` on the server's processor (1) or the client's (0).
-    fn pin(self, command: &Command, server: bool) -> Command {
+    pub(crate) fn pin(self, command: &Command, server: bool) -> Command {
         let cpus = match self {
-            Self::Apart if server => "1",
-            Self::Apart | Self::Together => "0",
+            Self::Apart | Self::Crosswise if server => "1",
+            Self::Apart | Self::Crosswise | Self::Together => "0",
             Self::Any => "0-1",
         };
         let mut pinned = Command::new("taskset");
@@ -86,6 +89,6 @@ pub(crate) fn measure(lab: &Lab, cores: Cores, server: &Program, client: &Comman
         .map_err(|_| format!("no figure: {said}"))?;
     Ok(match cores {
         Cores::Apart => Run { value, waited },
-        Cores::Together | Cores::Any => Run::of(value),
+        Cores::Together | Cores::Crosswise | Cores::Any => Run::of(value),
     })
 }

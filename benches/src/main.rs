@@ -22,6 +22,7 @@ mod tcp;
 mod testpmd;
 mod waited;
 
+use exchange::Cores;
 use io_net_e2e::{Lab, Need, Outcome};
 use serde_json::Value;
 use std::process::ExitCode;
@@ -134,17 +135,25 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "qnet_rtt_pipe",
         needs: PLAIN,
-        run: |lab, name| one(qnet::rtt_pipe(lab, name)),
+        run: qnet::rtt_pipe,
     },
     Bench {
         name: "qnet_bulk_veth",
         needs: PLAIN,
-        run: |lab, name| one(qnet::bulk(lab, name, |lab, then| nodes::veth(lab, then))),
+        run: |lab, name| {
+            one(qnet::bulk(lab, name, |lab, then| {
+                nodes::veth(lab, Cores::Any, then)
+            }))
+        },
     },
     Bench {
         name: "qnet_bulk_pipe",
         needs: PLAIN,
-        run: |lab, name| one(qnet::bulk(lab, name, |lab, then| nodes::pipe(lab, then))),
+        run: |lab, name| {
+            one(qnet::bulk(lab, name, |lab, then| {
+                nodes::pipe(lab, Cores::Any, then)
+            }))
+        },
     },
     Bench {
         name: "qnet_loadbalance",

@@ -11,27 +11,36 @@ pub(crate) struct Nodes<'a> {
     lab: &'a Lab,
     server: &'a IoNet<'a>,
     client: &'a IoNet<'a>,
+    cores: Cores,
 }
 
 /// Joined by a shared-memory pipe.
 ///
 /// # Errors
 /// As `then`'s.
-pub(crate) fn pipe<T>(lab: &Lab, then: impl FnOnce(Nodes<'_>) -> Outcome<T>) -> Outcome<T> {
+pub(crate) fn pipe<T>(
+    lab: &Lab,
+    cores: Cores,
+    then: impl FnOnce(Nodes<'_>) -> Outcome<T>,
+) -> Outcome<T> {
     let (a, b) = (lab.namespace()?, lab.namespace()?);
     // Frames cross with their metadata, whole: the larger, the fewer.
     let link = format!(
         "-d pipe path={},mtu=65521",
         lab.dir().join("pipe").display()
     );
-    nodes(lab, [(&a, &link), (&b, &link)], then)
+    nodes(lab, cores, [(&a, &link), (&b, &link)], then)
 }
 
 /// Joined by the kernel's veth.
 ///
 /// # Errors
 /// As `then`'s.
-pub(crate) fn veth<T>(lab: &Lab, then: impl FnOnce(Nodes<'_>) -> Outcome<T>) -> Outcome<T> {
+pub(crate) fn veth<T>(
+    lab: &Lab,
+    cores: Cores,
+    then: impl FnOnce(Nodes<'_>) -> Outcome<T>,
+) -> Outcome<T> {
     let (a, b) = (lab.namespace()?, lab.namespace()?);
     a.ip(&format!(
         "link add veth0 type veth peer name veth0 netns {}",
@@ -40,7 +49,7 @@ pub(crate) fn veth<T>(lab: &Lab, then: impl FnOnce(Nodes<'_>) -> Outcome<T>) -> 
     for net in [&a, &b] {
         net.ip("link set veth0 up")?;
     }
-    nodes(lab, [(&a, PACKET), (&b, PACKET)], then)
+    nodes(lab, cores, [(&a, PACKET), (&b, PACKET)], then)
 }
 
 /// The driver over veth.
@@ -113,19 +122,26 @@ pub(crate) fn two_links<T>(
     let (a, b) = (lab.namespace()?, lab.namespace()?);
     let middle = Middle::new(lab, &a, &b)?;
     let links = "-d packet if=veth0 -d packet if=veth1";
-    nodes(lab, [(&a, links), (&b, links)], |nodes| {
+    nodes(lab, Cores::Any, [(&a, links), (&b, links)], |nodes| {
         then(nodes, &middle)
     })
 }
 
 fn nodes<T>(
     lab: &Lab,
+    cores: Cores,
     [server, client]: [(&Namespace, &str); 2],
     then: impl FnOnce(Nodes<'_>) -> Outcome<T>,
 ) -> Outcome<T> {
-    let server = node(lab, "server", server)?;
-    let client = node(lab, "client", client)?;
+    // The client is on 0, the server on 1.
+    let [server_cpu, client_cpu] = match cores {
+        Cores::Crosswise => ["--cpu 0", "--cpu 1"],
+        _ => ["", ""],
+    };
+    let server = node(lab, "server", server, server_cpu)?;
+    let client = node(lab, "client", client, client_cpu)?;
     then(Nodes {
+        cores,
         lab,
         server: &server,
         client: &client,
@@ -133,12 +149,17 @@ fn nodes<T>(
 }
 
 /// An io-net with `link` and Qnet, its keys beside the bench's files.
-fn node<'a>(lab: &'a Lab, host: &str, (net, link): (&'a Namespace, &str)) -> Outcome<IoNet<'a>> {
+fn node<'a>(
+    lab: &'a Lab,
+    host: &str,
+    (net, link): (&'a Namespace, &str),
+    cpu: &str,
+) -> Outcome<IoNet<'a>> {
     let file = |end| lab.dir().join(format!("{host}.{end}"));
     let (key, known) = (file("key"), file("known"));
     let (key, known) = (key.display(), known.display());
     let qnet = format!("-p qnet host={host},key={key},known={known}");
-    lab.io_net(net, &format!("{link} {qnet}"))
+    lab.io_net(net, &format!("{link} {qnet} {cpu}"))
 }
 
 impl Nodes<'_> {
@@ -149,7 +170,7 @@ impl Nodes<'_> {
     pub(crate) fn serve(&self) -> Outcome<Program> {
         let mut command = exchange::program("msg");
         let command = command.env("SOCK", self.server.run_dir());
-        let server = exchange::serve(self.lab, Cores::Any, command.args(["serve", "block"]))?;
+        let server = exchange::serve(self.lab, self.cores, command.args(["serve", "block"]))?;
         wait_for("the nodes to meet", Duration::from_secs(20), || {
             let mut once = self.client("gap", "");
             self.lab.output(once.arg("0")).ok()
@@ -163,6 +184,9 @@ impl Nodes<'_> {
         let mut command = exchange::program("msg");
         command.env("SOCK", self.client.run_dir());
         command.args([what, &format!("/net/server{quality}/dev/name/local/bench")]);
-        command
+        match self.cores {
+            Cores::Any => command,
+            cores => cores.pin(&command, false),
+        }
     }
 }

@@ -32,7 +32,7 @@ type Join<T> = fn(&Lab, Box<dyn FnOnce(Nodes<'_>) -> Outcome<T> + '_>) -> Outcom
 /// # Errors
 /// A run fails.
 pub(crate) fn rtt_veth(lab: &Lab, bench: &'static str) -> Outcome<Vec<Value>> {
-    nodes::veth(lab, |nodes| {
+    nodes::veth(lab, Cores::Crosswise, |nodes| {
         let _server = nodes.serve()?;
         ends::veth(lab, |theirs| {
             let kernel = || kernel_us(lab, theirs);
@@ -55,16 +55,20 @@ pub(crate) fn rtt_veth(lab: &Lab, bench: &'static str) -> Outcome<Vec<Value>> {
     })
 }
 
-/// `qnet_rtt_pipe`.
+/// `qnet_rtt_pipe`, against the kernel, and against what handing over alone takes.
 ///
 /// # Errors
 /// A run fails.
-pub(crate) fn rtt_pipe(lab: &Lab, bench: &'static str) -> Outcome<Value> {
-    nodes::pipe(lab, |nodes| {
+pub(crate) fn rtt_pipe(lab: &Lab, bench: &'static str) -> Outcome<Vec<Value>> {
+    nodes::pipe(lab, Cores::Crosswise, |nodes| {
         let _server = nodes.serve()?;
+        let ours = || round_trip_us(lab, nodes);
         ends::veth(lab, |theirs| {
-            rtt(bench, "kernel veth")
-                .alternate(|| round_trip_us(lab, nodes), || kernel_us(lab, theirs))
+            let compare = |peer| rtt(bench, peer);
+            Ok(vec![
+                compare("kernel veth").alternate(ours, || kernel_us(lab, theirs))?,
+                compare("relay").alternate(ours, || relay_us(lab))?,
+            ])
         })
     })
 }
@@ -163,6 +167,22 @@ fn send_large(lab: &Lab, nodes: Nodes<'_>, count: &str, quality: &str) -> Outcom
 fn kernel_us(lab: &Lab, ends: Ends<'_>) -> Outcome<Run> {
     let verbs = ["serve", "connect"];
     peer_us(lab, ends, &program("pingpong"), verbs, "10.77.0.1:7000")
+}
+
+/// Round trips of processes that do nothing but hand over.
+fn relay_us(lab: &Lab) -> Outcome<Run> {
+    let file = lab.dir().join("relay");
+    let part = |role: &str| {
+        let mut command = program("relay");
+        command.arg(role).arg(&file);
+        command
+    };
+    let serving = |role| serve(lab, Cores::Any, &part(role));
+    let (_near, _far) = (serving("near")?, serving("far")?);
+    let server = serving("server")?;
+    let run = measure(lab, Cores::Any, &server, part("rtt").arg(ROUND_TRIPS))?;
+    let _ = std::fs::remove_file(&file);
+    Ok(micros(run))
 }
 
 /// Round trips of a program of the peer's over `ends`, a core kept awake.
