@@ -39,13 +39,11 @@ fn main() -> std::io::Result<()> {
         return Ok(Manager::attach("/dev/counter", Counter(0))?.run()?);
     };
     let mut file = File::open(&path, libc::O_RDWR)?;
-    match args.next() {
-        Some(number) => file.write_all(number.as_bytes()),
-        None => {
-            let mut text = String::new();
-            file.read_to_string(&mut text)?;
-            print!("{text}");
-            Ok(())
-        }
+    if let Some(number) = args.next() {
+        return file.write_all(number.as_bytes());
     }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    print!("{text}");
+    Ok(())
 }

@@ -44,9 +44,6 @@ fn main() -> Result<()> {
     match (args.next().as_deref(), args.next()) {
         (Some("serve"), None) => serve(),
         (Some("ask"), name) => ask(name.as_deref().unwrap_or("weather")),
-        _ => {
-            eprintln!("usage: weather serve | weather ask [NAME]");
-            std::process::exit(2);
-        }
+        _ => panic!("usage: weather serve | weather ask [NAME]"),
     }
 }

@@ -169,6 +169,14 @@ fn files_of_a_manager_in_rust() {
 }
 
 #[test]
+fn a_tree_and_a_file_beside_it() {
+    let lab = Lab::new();
+    let mut tree = serve(&lab, "tests/c/tree.c");
+    run(&lab, "tests/c/walk.c", &[]);
+    assert!(tree.0.wait().unwrap().success());
+}
+
+#[test]
 fn the_example_in_c() {
     let lab = Lab::new();
     let counter = compile(&lab, "examples/counter.c");

@@ -153,3 +153,117 @@ fn a_read_that_is_answered_later_or_given_up() {
         });
     });
 }
+
+/// The example, here and below.
+#[path = "../examples/files.rs"]
+#[allow(dead_code, reason = "the example's main")]
+mod files;
+
+/// Two names, and a directory with a file below each.
+struct Tree;
+
+impl Device for Tree {
+    fn lookup(&self, ocb: &Ocb) -> Result<Attributes> {
+        match ocb.path.as_str() {
+            "" => Ok(Attributes::directory(0o755)),
+            "a/file" => Ok(Attributes::file(0o444, 1 + ocb.name as u64)),
+            _ => Err(Error(libc::ENOENT)),
+        }
+    }
+
+    fn list(&mut self, ocb: &Ocb) -> Result<Vec<String>> {
+        // Names that cannot be, and more than fit at once.
+        let bad = ["", "a/b"].map(String::from);
+        let names = (0..500).map(|n| format!("{}-{n}", ocb.name));
+        Ok(bad.into_iter().chain(names).collect())
+    }
+
+    fn read(&mut self, ocb: &mut Ocb, at: u64, to: &mut Output) -> Result<()> {
+        let text = [b'x'; 2];
+        to.put(&text[at as usize..=ocb.name]).map(drop)
+    }
+}
+
+#[test]
+fn several_names_with_files_below_them() {
+    match lab::part().as_deref() {
+        Some("device") => {
+            let mut manager = Manager::attach("/dev/tree", Tree).unwrap();
+            assert_eq!(manager.also("/dev/tree2"), Ok(1));
+            assert_eq!(manager.also("/dev/tree2"), Err(Error(libc::EEXIST)));
+            println!("ready");
+            panic!("{:?}", manager.run());
+        }
+        Some(_) => walk(),
+        None => {
+            let lab = Lab::new();
+            let test = "several_names_with_files_below_them";
+            let _device = lab.start(lab.again(test, "device"));
+            lab.run(lab.again(test, "client"));
+        }
+    }
+}
+
+fn walk() {
+    for (n, name) in ["/dev/tree", "/dev/tree2"].into_iter().enumerate() {
+        let directory = File::open(name, libc::O_RDONLY).unwrap();
+        assert_eq!(directory.stat().unwrap().mode, libc::S_IFDIR | 0o755);
+        for _ in 0..2 {
+            let entries = directory.entries().unwrap();
+            assert!(
+                entries.iter().eq((0..500)
+                    .map(|i| format!("{n}-{i}"))
+                    .collect::<Vec<_>>()
+                    .iter())
+            );
+        }
+        let mut file = File::open(&format!("{name}/a/file"), libc::O_RDONLY).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "x".repeat(n + 1));
+        assert_eq!(file.seek(SeekFrom::End(0)).unwrap(), n as u64 + 1);
+        let open = |path: &str, flags| File::open(&format!("{name}{path}"), flags).unwrap_err();
+        assert_eq!(open("/a", libc::O_RDONLY), Error(libc::ENOENT));
+        assert_eq!(
+            open("/b", libc::O_RDONLY | libc::O_CREAT),
+            Error(libc::ENOENT)
+        );
+        assert_eq!(open("", libc::O_RDWR), Error(libc::EISDIR));
+        let exclusive = libc::O_RDONLY | libc::O_CREAT | libc::O_EXCL;
+        assert_eq!(open("/a/file", exclusive), Error(libc::EEXIST));
+    }
+}
+
+#[test]
+fn files_are_made_and_listed() {
+    let test = "files_are_made_and_listed";
+    match lab::part().as_deref() {
+        Some("device") => {
+            let device = files::Files::default();
+            let mut manager = Manager::attach("/dev/files", device).unwrap();
+            println!("ready");
+            panic!("{:?}", manager.run());
+        }
+        Some(_) => {
+            let flags = libc::O_RDWR | libc::O_CREAT;
+            for name in ["one", "two"] {
+                let mut file = File::open(&format!("/dev/files/{name}"), flags).unwrap();
+                file.write_all(name.as_bytes()).unwrap();
+                assert_eq!(file.stat().unwrap().size, 3);
+            }
+            let mut file = File::open("/dev/files/one", libc::O_RDWR | libc::O_APPEND).unwrap();
+            file.write_all(b" more").unwrap();
+            file.rewind().unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "one more");
+            let directory = File::open("/dev/files", libc::O_RDONLY).unwrap();
+            assert_eq!(directory.entries().unwrap(), ["one", "two"]);
+        }
+        None => {
+            let lab = Lab::new();
+            let _device = lab.start(lab.again(test, "device"));
+            lab.run(lab.again(test, "client"));
+        }
+    }
+}

@@ -68,6 +68,11 @@ fn users_that_are_mapped_may_signal_processes_of_another_node() {
 }
 
 #[test]
+fn a_tree_of_another_node_in_c() {
+    here_and_there("", ["tests/c/tree.c", "tests/c/walk.c"], str::to_owned);
+}
+
+#[test]
 fn files_of_another_node_in_c() {
     let device = "tests/c/device.c";
     here_and_there("", [device, "tests/c/file.c"], |node| match node {

@@ -92,6 +92,7 @@ int iofunc_time_update(iofunc_attr_t *attr);
 
 /* Whether the client may open it as it asks: EOK or EACCES. */
 int iofunc_open(resmgr_context_t *ctp, io_open_t *msg, iofunc_attr_t *attr, iofunc_attr_t *dattr, struct _client_info *info);
+/* As iofunc_open, and the open is made and bound. ENOENT for what lies below the device's path. */
 int iofunc_open_default(resmgr_context_t *ctp, io_open_t *msg, IOFUNC_ATTR_T *attr, void *extra);
 /* Whether it was opened for that: EOK or EBADF. `*nonblock`, unless NULL, is whether it must not wait. */
 int iofunc_read_verify(resmgr_context_t *ctp, io_read_t *msg, iofunc_ocb_t *ocb, int *nonblock);
@@ -101,6 +102,9 @@ int iofunc_write_default(resmgr_context_t *ctp, io_write_t *msg, IOFUNC_OCB_T *o
 int iofunc_close_ocb_default(resmgr_context_t *ctp, void *reserved, IOFUNC_OCB_T *ocb);
 int iofunc_stat_default(resmgr_context_t *ctp, io_stat_t *msg, IOFUNC_OCB_T *ocb);
 int iofunc_lseek_default(resmgr_context_t *ctp, io_lseek_t *msg, IOFUNC_OCB_T *ocb);
+/* Puts an entry of a directory at `buffer`: the bytes that it takes there, 0 where `room` has not so many or `name` cannot be
+ * one. `next` is the directory's offset behind it. */
+size_t iofunc_dirent(void *buffer, size_t room, uint64_t ino, uint64_t next, const char *name);
 /* _RESMGR_DEFAULT: none of the commands that all devices have. */
 int iofunc_devctl_default(resmgr_context_t *ctp, io_devctl_t *msg, IOFUNC_OCB_T *ocb);
 int iofunc_unblock_default(resmgr_context_t *ctp, void *pulse, IOFUNC_OCB_T *ocb);

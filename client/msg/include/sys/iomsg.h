@@ -51,7 +51,7 @@ struct _io_connect {
     uint8_t eflag;
     uint8_t extra_type;
     uint16_t extra_len;
-    char path[1];      /* "local/NAME" or "global/NAME"; a handler sees what follows its device's name: nothing */
+    char path[1];      /* "local/NAME" or "global/NAME"; a handler sees what follows its device's name */
 };
 
 typedef union {
@@ -61,7 +61,9 @@ typedef union {
 /* ---- _IO_READ, _IO_WRITE ---- */
 
 #define _IO_XTYPE_NONE 0u
-#define _IO_XTYPE_OFFSET 3u
+#define _IO_XTYPE_OFFSET 5u
+/* A directory's entries, as many _io_dirent as fit whole. */
+#define _IO_XTYPE_READDIR 9u
 #define _IO_XTYPE_MASK 0xffu
 
 struct _io_read {
@@ -92,6 +94,16 @@ typedef union {
 /* Follows the header of a read or write of xtype _IO_XTYPE_OFFSET. */
 struct _xtype_offset {
     int64_t offset;
+};
+
+/* An entry of a directory. The directory's offset counts what its manager likes: bytes, entries. */
+struct _io_dirent {
+    uint64_t d_ino;    /* not 0 */
+    uint64_t d_offset; /* where the next entry is */
+    uint16_t d_reclen; /* bytes of this one, a multiple of 8 */
+    uint16_t d_namelen;
+    uint32_t zero;
+    char d_name[1];    /* and a NUL */
 };
 
 /* ---- _IO_LSEEK: answered by the new offset as a uint64_t ---- */

@@ -10,6 +10,7 @@
 #ifndef IO_NET_SYS_MSGIO_H
 #define IO_NET_SYS_MSGIO_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -27,6 +28,8 @@ ssize_t msg_pread(int fd, void *buf, size_t nbytes, off_t offset);
 ssize_t msg_pwrite(int fd, const void *buf, size_t nbytes, off_t offset);
 off_t msg_lseek(int fd, off_t offset, int whence);
 int msg_fstat(int fd, struct stat *st);
+/* The next entry of a directory: 1, 0 at its end, or -1 with errno: ENOTDIR. msg_lseek to 0 begins anew. */
+int msg_readdir(int fd, struct dirent *entry);
 /* EOK or the error. `info`, unless NULL, gets what the manager returned. */
 int msg_devctl(int fd, int dcmd, void *data, size_t nbytes, int *info);
 

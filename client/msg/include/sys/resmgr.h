@@ -59,12 +59,19 @@ typedef struct _resmgr_io_funcs {
     int (*sync)(resmgr_context_t *ctp, void *msg, RESMGR_OCB_T *ocb);
 } resmgr_io_funcs_t;
 
+/* Flags of resmgr_attach. DIR: the device has what lies below its path too. What else QNX has changes nothing. */
+#define _RESMGR_FLAG_BEFORE 0x0001u
+#define _RESMGR_FLAG_AFTER 0x0002u
+#define _RESMGR_FLAG_OPAQUE 0x0004u
+#define _RESMGR_FLAG_DIR 0x0100u
+#define _RESMGR_FLAG_SELF 0x0200u
+
 #define _RESMGR_CONNECT_NFUNCS 1
 #define _RESMGR_IO_NFUNCS 9
 
 /*
  * Gives `path` to a device: "/dev/counter" (which is the local name "dev/counter"), or "/dev/name/global/NAME". `handle`
- * and the tables must outlive the dispatch_t. Returns its id, or -1 with errno as name_attach.
+ * and the tables must outlive the dispatch_t. A dispatch_t may have any number of them. Returns its id, or -1 with errno as name_attach.
  */
 int resmgr_attach(dispatch_t *dpp, const resmgr_attr_t *attr, const char *path, enum _file_type file_type, unsigned flags,
                   const resmgr_connect_funcs_t *connect_funcs, const resmgr_io_funcs_t *io_funcs, RESMGR_HANDLE_T *handle);

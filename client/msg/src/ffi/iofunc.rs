@@ -1,17 +1,18 @@
 //! What resource managers have in common: attributes, opens with an offset, and the usual handlers.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 
-use libc::{gid_t, iovec, mode_t, uid_t};
+use libc::{gid_t, iovec, mode_t, size_t, uid_t};
 use zerocopy::IntoBytes;
 
 use super::channel::RawClientInfo;
+use super::convert::text;
 use super::dispatch::Context;
 use super::resmgr::{ConnectFuncs, DEFAULT, IoFuncs, resmgr_open_bind};
 use crate::handle;
 use crate::resmgr::Attributes;
 use crate::resmgr::attributes::now;
-use crate::resmgr::message::{Connect, FLAG_READ, FLAG_WRITE, Seek, Transfer};
+use crate::resmgr::message::{Connect, Dirent, FLAG_READ, FLAG_WRITE, Seek, Transfer};
 
 const ATIME: u32 = 1;
 const MTIME: u32 = 2;
@@ -206,6 +207,10 @@ pub(crate) unsafe extern "C" fn iofunc_open_default(
     _extra: *mut c_void,
 ) -> c_int {
     let attr = attr.cast::<Attr>();
+    // SAFETY: the message of an open, whose path is behind its structure and ends with a NUL.
+    if unsafe { msg.cast::<u8>().add(size_of::<Connect>()).read() } != 0 {
+        return libc::ENOENT;
+    }
     // SAFETY: C's promise, passed on.
     let refused =
         unsafe { iofunc_open(ctp, msg, attr, std::ptr::null_mut(), std::ptr::null_mut()) };
@@ -387,6 +392,26 @@ unsafe fn one_part(ctp: *mut Context, msg: *mut c_void, reply: &[u8]) -> c_int {
         };
     }
     ONE_PART
+}
+
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn iofunc_dirent(
+    buffer: *mut c_void,
+    room: size_t,
+    ino: u64,
+    next: u64,
+    name: *const c_char,
+) -> size_t {
+    // SAFETY: C's promise.
+    let record = unsafe { text(name) }.map(|name| Dirent::with_name(ino, next, name));
+    match record {
+        Ok(Some(record)) if record.len() <= room => {
+            // SAFETY: C's promise: there is so much room.
+            unsafe { std::ptr::copy_nonoverlapping(record.as_ptr(), buffer.cast(), record.len()) };
+            record.len()
+        }
+        _ => 0,
+    }
 }
 
 #[unsafe(no_mangle)]

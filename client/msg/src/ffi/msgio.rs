@@ -71,6 +71,23 @@ pub(crate) unsafe extern "C" fn msg_fstat(fd: c_int, st: *mut libc::stat) -> c_i
     }))
 }
 
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn msg_readdir(fd: c_int, entry: *mut libc::dirent) -> c_int {
+    number(call::read_entry(fd).map(|found| {
+        let Some((ino, name)) = found else { return 0 };
+        // SAFETY: all-zero bytes are a valid `struct dirent`.
+        let mut to: libc::dirent = unsafe { std::mem::zeroed() };
+        to.d_ino = ino;
+        to.d_reclen = size_of::<libc::dirent>() as u16;
+        for (to, &from) in to.d_name.iter_mut().zip(name.as_bytes()) {
+            *to = from.cast_signed();
+        }
+        // SAFETY: C's promise.
+        unsafe { put(entry, to) };
+        1
+    }))
+}
+
 /// Returns the error itself, as devctl() does.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn msg_devctl(

@@ -25,6 +25,9 @@ const NO_REPLY: c_int = c_int::MIN;
 /// `_RESMGR_DEFAULT`.
 pub(super) const DEFAULT: c_int = c_int::MIN + 1;
 
+/// `_RESMGR_FLAG_DIR`.
+const FLAG_DIR: c_uint = 0x100;
+
 /// Opens that one client may have of one dispatch.
 const OPENS_MAX: usize = 4096;
 
@@ -70,9 +73,22 @@ struct Device {
     name: Attached,
     /// As an open's path has it: `local/dev/counter`.
     path: String,
+    /// Whether it has what lies below its path too.
+    directory: bool,
     connect: usize,
     io: usize,
     handle: usize,
+}
+
+impl Device {
+    /// What follows the device's path, where that is its to open.
+    fn below<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        match path.strip_prefix(self.path.as_bytes())? {
+            [] => Some(&[]),
+            [b'/', rest @ ..] if self.directory => Some(rest),
+            _ => None,
+        }
+    }
 }
 
 /// An open: C's structure, its handlers and its device.
@@ -97,7 +113,7 @@ pub(crate) unsafe extern "C" fn resmgr_attach(
     attr: *const ResmgrAttr,
     path: *const c_char,
     _file_type: c_int,
-    _flags: c_uint,
+    flags: c_uint,
     connect_funcs: *const ConnectFuncs,
     io_funcs: *const IoFuncs,
     handle: *mut c_void,
@@ -123,6 +139,7 @@ pub(crate) unsafe extern "C" fn resmgr_attach(
         let device = Device {
             name: Attached::new(path.name, path.scope, dispatch.chid)?,
             path: path.below_dev_name(),
+            directory: flags & FLAG_DIR != 0,
             connect: connect_funcs.expose_provenance(),
             io: io_funcs.expose_provenance(),
             handle: handle.expose_provenance(),
@@ -251,26 +268,33 @@ unsafe fn open(dispatch: &Dispatch, ctp: *mut Context) -> Result<c_int> {
         let path = rest.split(|&byte| byte == 0).next().unwrap_or_default();
         (path.to_vec(), context.client())
     };
+    let below;
     let (id, connect, handle) = {
         let devices = lock(&dispatch.devices);
         let of = |open: &&(i32, i32)| open.0 == client.0;
         if devices.opens.keys().filter(of).count() >= OPENS_MAX {
             return Err(Error(libc::EMFILE));
         }
-        let mut all = devices.devices.iter();
-        let found = all.find(|(_, device)| device.path.as_bytes() == path);
-        let (&id, device) = found.ok_or(Error(libc::ENOENT))?;
+        let all = devices.devices.iter();
+        let found = all.filter_map(|(&id, device)| Some((device.below(&path)?, id, device)));
+        // Of several the nearest: least of the path is below it.
+        let found = found.min_by_key(|(below, ..)| below.len());
+        let (rest, id, device) = found.ok_or(Error(libc::ENOENT))?;
+        below = rest.to_vec();
         (id, device.connect, device.handle)
     };
     // A connection that is opened again was closed without a word.
     // SAFETY: the caller's promise.
     unsafe { close(dispatch, ctp, client) };
     // SAFETY: the tables outlive the device, as C promised; what the handler sees of the path is
-    // what follows its own name, which is nothing, and the message has room for that.
+    // what follows its own name, which is shorter, so that the message has room for it.
     unsafe {
         (*ctp).id = id;
         let context = &mut *ctp;
-        context.msg.cast::<u8>().add(size_of::<Connect>()).write(0);
+        (*context.msg.cast::<Connect>()).path_len = below.len() as u16 + 1;
+        let path = context.msg.cast::<u8>().add(size_of::<Connect>());
+        std::ptr::copy_nonoverlapping(below.as_ptr(), path, below.len());
+        path.add(below.len()).write(0);
         let handler = (*with_address::<ConnectFuncs>(connect)).open;
         let handler = handler.ok_or(Error::NO_SYS)?;
         Ok(handler(

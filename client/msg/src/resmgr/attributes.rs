@@ -38,6 +38,18 @@ impl Attributes {
         Self::new(libc::S_IFREG | permissions & 0o7777, size)
     }
 
+    /// A directory of root's, with these permissions.
+    #[must_use]
+    pub fn directory(permissions: u32) -> Self {
+        Self::new(libc::S_IFDIR | permissions & 0o7777, 0)
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
     fn new(mode: u32, size: u64) -> Self {
         Self {
             mode,

@@ -5,11 +5,11 @@ use std::io::{IoSlice, IoSliceMut};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::message::{
-    CONNECT_OPEN, Connect, Devctl, DevctlReply, FLAG_READ, FLAG_WRITE, Plain, Seek, StatReply,
-    Transfer, XTYPE_NONE, XTYPE_OFFSET, kind,
+    CONNECT_OPEN, Connect, Devctl, DevctlReply, Dirent, FLAG_READ, FLAG_WRITE, NAME_MAX, Plain,
+    Seek, StatReply, Transfer, XTYPE_NONE, XTYPE_OFFSET, XTYPE_READDIR, kind,
 };
 use crate::error::{Error, Result};
-use crate::{handle, name};
+use crate::{Connection, handle, name};
 
 /// The most bytes of one read or write; a longer one is cut, as the kernel does.
 const TRANSFER_MAX: usize = 1 << 30;
@@ -41,10 +41,41 @@ pub fn open(path: &str, oflag: i32, mode: u32) -> Result<i32> {
         path_len: u16::try_from(below.len() + 1).map_err(|_| Error(libc::ENAMETOOLONG))?,
         ..Connect::new_zeroed()
     };
-    let connection = name::connect(&path)?;
+    let connection = connect_to(path)?;
     let message = [connect.as_bytes(), below.as_bytes(), b"\0"].concat();
     connection.send(&message, &mut [])?;
     Ok(connection.into_coid())
+}
+
+/// Connects to the manager of a path: who has it for a name, or the nearest directory above it.
+fn connect_to(mut path: name::Path<'_>) -> Result<Connection> {
+    loop {
+        match (name::connect(&path), path.name.rsplit_once('/')) {
+            (Err(Error(libc::ENOENT)), Some((parent, _))) => path.name = parent,
+            (connected, _) => return connected,
+        }
+    }
+}
+
+/// An entry of a directory: a number for the file, and its name. None: there are no more.
+///
+/// # Errors
+/// ENOTDIR; as [`read`].
+pub fn read_entry(coid: i32) -> Result<Option<(u64, String)>> {
+    let mut buf = [0; size_of::<Dirent>() + (NAME_MAX + 1).next_multiple_of(8)];
+    let message = transfer(kind::READ, buf.len(), XTYPE_READDIR);
+    let status = send(coid, &[message.as_bytes()], &mut [&mut buf])?;
+    let got = &buf[..count(status, buf.len())?];
+    if got.is_empty() {
+        return Ok(None);
+    }
+    // A device that is none does not know better than to send bytes.
+    let (entry, name, more) = Dirent::parse(got).ok_or(Error(libc::ENOTDIR))?;
+    if !more.is_empty() {
+        let next = i64::try_from(entry.next).map_err(|_| Error::PROTOCOL)?;
+        seek(coid, next, libc::SEEK_SET)?;
+    }
+    Ok(Some((entry.ino, name.to_owned())))
 }
 
 /// Closes.

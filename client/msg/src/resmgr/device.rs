@@ -7,8 +7,13 @@ use crate::error::{Error, Result};
 use crate::{ClientInfo, Pulse, Received};
 
 /// One open of a device by one client: QNX's open control block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ocb {
+    /// Which of the manager's names it was opened by: what [`super::Manager::also`] returned, 0 for the
+    /// first.
+    pub name: usize,
+    /// What follows that name in the path, without its slash; empty for the name itself.
+    pub path: String,
     /// Where the next read or write begins.
     pub offset: u64,
     /// `FLAG_*` and `O_*` of the open.
@@ -33,6 +38,37 @@ pub trait Device {
     /// Owner, permissions, size and times. Default: anybody may read and write it.
     fn attributes(&self) -> Attributes {
         Attributes::device(0o666)
+    }
+
+    /// What is at `ocb.path`, below one of the names. Default: the device itself, and nothing below it.
+    ///
+    /// # Errors
+    /// ENOENT, ENOTDIR: what the client's open shall fail with.
+    fn lookup(&self, ocb: &Ocb) -> Result<Attributes> {
+        if ocb.path.is_empty() {
+            Ok(self.attributes())
+        } else {
+            Err(Error(libc::ENOENT))
+        }
+    }
+
+    /// A client opens with `O_CREAT` what [`Device::lookup`] does not find. Default: it cannot.
+    ///
+    /// # Errors
+    /// What the client's open shall fail with.
+    fn create(&mut self, ocb: &Ocb, mode: u32) -> Result<()> {
+        let _ = (ocb, mode);
+        Err(Error(libc::ENOENT))
+    }
+
+    /// The names in the directory at `ocb.path`; a client may ask again for what did not fit. Default:
+    /// none.
+    ///
+    /// # Errors
+    /// What the client's read shall fail with.
+    fn list(&mut self, ocb: &Ocb) -> Result<Vec<String>> {
+        let _ = ocb;
+        Ok(Vec::new())
     }
 
     /// A client that may opens it. Default: it can.

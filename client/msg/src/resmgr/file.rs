@@ -51,6 +51,19 @@ impl File {
         call::stat(self.coid)
     }
 
+    /// The names in it, where it is a directory.
+    ///
+    /// # Errors
+    /// As [`call::read_entry`].
+    pub fn entries(&self) -> Result<Vec<String>> {
+        call::seek(self.coid, 0, libc::SEEK_SET)?;
+        let mut names = Vec::new();
+        while let Some((_, name)) = call::read_entry(self.coid)? {
+            names.push(name);
+        }
+        Ok(names)
+    }
+
     /// A command of the manager's.
     ///
     /// # Errors

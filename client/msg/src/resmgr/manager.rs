@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::Attributes;
 use super::data::{Input, Output};
 use super::device::{Device, Ocb};
 use super::message::{
-    CONNECT_OPEN, Connect, Devctl, DevctlReply, FLAG_READ, FLAG_WRITE, Seek, Transfer, XTYPE_MASK,
-    XTYPE_NONE, XTYPE_OFFSET, kind,
+    CONNECT_OPEN, Connect, Devctl, DevctlReply, Dirent, FLAG_READ, FLAG_WRITE, Seek, StatReply,
+    Transfer, XTYPE_MASK, XTYPE_NONE, XTYPE_OFFSET, XTYPE_READDIR, kind,
 };
 use crate::channel::Incoming;
 use crate::error::{Error, Result};
-use crate::name::{self, Attached, CHANNEL_FLAGS, Scope};
+use crate::name::{self, Attached, CHANNEL_FLAGS};
 use crate::pulse::{self, Pulse};
 use crate::{Channel, Received, handle};
 
@@ -32,8 +33,9 @@ pub struct Manager<D> {
     /// By client and its connection.
     opens: HashMap<(i32, i32), Ocb>,
     buffer: Vec<u8>,
-    /// Goes before the channel, so that nobody finds a name without one.
-    _name: Attached,
+    /// As an open's path has them: `local/dev/counter`. They go before the channel, so that nobody
+    /// finds a name without one.
+    names: Vec<(String, Attached)>,
     channel: Channel,
 }
 
@@ -44,23 +46,33 @@ impl<D: Device> Manager<D> {
     /// # Errors
     /// As [`Attached::new`] and [`Channel::create`]; EINVAL for a path on another node.
     pub fn attach(path: &str, device: D) -> Result<Self> {
+        let mut manager = Self {
+            device,
+            opens: HashMap::new(),
+            buffer: vec![0; RECEIVED_MAX],
+            names: Vec::new(),
+            channel: Channel::create(CHANNEL_FLAGS)?,
+        };
+        manager.also(path)?;
+        Ok(manager)
+    }
+
+    /// Gives the device one more path. What [`Ocb::name`] is for opens by it.
+    ///
+    /// # Errors
+    /// As [`Attached::new`]; EINVAL for a path on another node, EEXIST for one that it has.
+    pub fn also(&mut self, path: &str) -> Result<usize> {
         let path = name::path::file(path)?;
         if path.node.is_some() {
             return Err(Error::INVALID);
         }
-        Self::named(path.name, path.scope, device)
-    }
-
-    fn named(name: &str, scope: Scope, device: D) -> Result<Self> {
-        let channel = Channel::create(CHANNEL_FLAGS)?;
-        let name = Attached::new(name, scope, channel.chid())?;
-        Ok(Self {
-            device,
-            opens: HashMap::new(),
-            buffer: vec![0; RECEIVED_MAX],
-            _name: name,
-            channel,
-        })
+        let name = path.below_dev_name();
+        if self.names.iter().any(|(own, _)| *own == name) {
+            return Err(Error(libc::EEXIST));
+        }
+        let attached = Attached::new(path.name, path.scope, self.channel.chid())?;
+        self.names.push((name, attached));
+        Ok(self.names.len() - 1)
     }
 
     /// Serves until the channel fails.
@@ -122,9 +134,10 @@ impl<D: Device> Manager<D> {
                 answer(message, result.map(|_| 0), offset.as_bytes())
             }
             kind::STAT => {
-                let stat = self.device.attributes().reply();
-                let result = self.ocb(&message).map(|_| 0);
-                answer(message, result, stat.as_bytes())
+                let found = open_of(&mut self.opens, &message);
+                let found = found.and_then(|ocb| self.device.lookup(ocb));
+                let stat = found.map_or_else(|_| StatReply::default(), |it| it.reply());
+                answer(message, found.map(|_| 0), stat.as_bytes())
             }
             kind::DEVCTL => match self.devctl(&message, bytes) {
                 Ok(reply) => message.reply(0, &reply),
@@ -146,7 +159,7 @@ impl<D: Device> Manager<D> {
     }
 
     fn open(&mut self, message: &Received, bytes: &[u8]) -> Result<()> {
-        let (connect, _) = Connect::read_from_prefix(bytes).map_err(|_| Error::INVALID)?;
+        let (connect, rest) = Connect::read_from_prefix(bytes).map_err(|_| Error::INVALID)?;
         if connect.subtype != CONNECT_OPEN {
             return Err(Error::NO_SYS);
         }
@@ -155,14 +168,21 @@ impl<D: Device> Manager<D> {
         if opened >= OPENS_MAX {
             return Err(Error(libc::EMFILE));
         }
-        let client = message.client();
-        let attributes = self.device.attributes();
-        attributes.permit(&client, connect.ioflag)?;
+        let path = rest.split(|&byte| byte == 0).next().unwrap_or_default();
+        let path = std::str::from_utf8(path).map_err(|_| Error(libc::ENOENT))?;
+        let (name, path) = self.find(path).ok_or(Error(libc::ENOENT))?;
         let mut ocb = Ocb {
+            name,
+            path,
             offset: 0,
             ioflag: connect.ioflag,
-            client,
+            client: message.client(),
         };
+        let attributes = self.look_up(&ocb, connect.mode)?;
+        attributes.permit(&ocb.client, connect.ioflag)?;
+        if attributes.is_directory() && ocb.is_writable() {
+            return Err(Error(libc::EISDIR));
+        }
         self.device.open(&mut ocb)?;
         // A connection that is opened again was closed without a word.
         if let Some(old) = self.opens.insert(key, ocb) {
@@ -171,7 +191,66 @@ impl<D: Device> Manager<D> {
         Ok(())
     }
 
+    /// The name that a path begins with, and what of it follows: the longest, where there are several.
+    fn find(&self, path: &str) -> Option<(usize, String)> {
+        let below = |name: &str| match path.strip_prefix(name)? {
+            "" => Some(""),
+            rest => rest.strip_prefix('/'),
+        };
+        let names = self.names.iter().enumerate();
+        let found = names.filter_map(|(n, (name, _))| Some((name.len(), n, below(name)?)));
+        found.max().map(|(_, n, rest)| (n, rest.to_owned()))
+    }
+
+    /// What is to be opened, made now where it is to be.
+    fn look_up(&mut self, ocb: &Ocb, mode: u32) -> Result<Attributes> {
+        let flag = |flag: i32| ocb.ioflag & flag.cast_unsigned() != 0;
+        let create = flag(libc::O_CREAT);
+        match self.device.lookup(ocb) {
+            Err(Error(libc::ENOENT)) if create => {
+                self.device.create(ocb, mode)?;
+                self.device.lookup(ocb)
+            }
+            Ok(_) if create && flag(libc::O_EXCL) => Err(Error(libc::EEXIST)),
+            found => found,
+        }
+    }
+
+    /// The directory's entries from the open's offset on.
+    fn read_directory(&mut self, message: Received, room: usize) -> Result<()> {
+        let listed = open_of(&mut self.opens, &message).and_then(|ocb| {
+            let names = self.device.list(ocb)?;
+            let mut records = Vec::new();
+            for (n, name) in names.iter().enumerate().skip(ocb.offset as usize) {
+                let next = n as u64 + 1;
+                let Some(record) = Dirent::with_name(next, next, name) else {
+                    continue;
+                };
+                if records.len() + record.len() > room {
+                    break;
+                }
+                records.extend(record);
+                ocb.offset = next;
+            }
+            Ok(records)
+        });
+        match listed {
+            Ok(records) => message.reply(records.len() as i64, &records),
+            Err(error) => message.error(error),
+        }
+    }
+
     fn read(&mut self, message: Received, bytes: &[u8]) -> Result<()> {
+        let directory = open_of(&mut self.opens, &message)
+            .and_then(|ocb| self.device.lookup(ocb))
+            .is_ok_and(|it| it.is_directory());
+        if directory {
+            let found = start(&mut self.opens, &message, bytes, FLAG_READ);
+            return match found.map(|(_, span)| span.nbytes) {
+                Ok(nbytes) => self.read_directory(message, nbytes),
+                Err(error) => message.error(error),
+            };
+        }
         let opens = &mut self.opens;
         let found = start(opens, &message, bytes, FLAG_READ);
         let (ocb, span) = match found {
@@ -190,10 +269,12 @@ impl<D: Device> Manager<D> {
     }
 
     fn write(&mut self, message: &Received, bytes: &[u8]) -> Result<usize> {
-        let end = self.device.attributes().size;
         let (ocb, span) = start(&mut self.opens, message, bytes, FLAG_WRITE)?;
         let append = ocb.ioflag & libc::O_APPEND.cast_unsigned() != 0;
-        let own = if append { end } else { ocb.offset };
+        let own = match append {
+            true => self.device.lookup(ocb)?.size,
+            false => ocb.offset,
+        };
         let at = span.at.unwrap_or(own);
         let mut from = Input::new(message, bytes, span.data, span.nbytes);
         self.device.write(ocb, at, &mut from)?;
@@ -205,9 +286,9 @@ impl<D: Device> Manager<D> {
     }
 
     fn seek(&mut self, message: &Received, bytes: &[u8]) -> Result<u64> {
-        let size = self.device.attributes().size;
         let (seek, _) = Seek::read_from_prefix(bytes).map_err(|_| Error::INVALID)?;
-        let ocb = self.ocb(message)?;
+        let ocb = open_of(&mut self.opens, message)?;
+        let size = self.device.lookup(ocb)?.size;
         let from = match i32::from(seek.whence) {
             libc::SEEK_SET => 0,
             libc::SEEK_CUR => ocb.offset,
@@ -305,6 +386,7 @@ fn start<'o>(
     let header = size_of::<Transfer>();
     let (at, data) = match transfer.xtype & XTYPE_MASK {
         XTYPE_NONE => (None, header),
+        XTYPE_READDIR if flag == FLAG_READ => (None, header),
         XTYPE_OFFSET => {
             let (at, _) = i64::read_from_prefix(rest).map_err(|_| Error::INVALID)?;
             let at = u64::try_from(at).map_err(|_| Error::INVALID)?;

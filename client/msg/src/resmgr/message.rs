@@ -41,7 +41,9 @@ pub const FLAG_WRITE: u32 = 2;
 /// [`Transfer::xtype`]: at the file's own offset.
 pub const XTYPE_NONE: u32 = 0;
 /// [`Transfer::xtype`]: an `i64` behind the header is the offset, and the file's own stays.
-pub const XTYPE_OFFSET: u32 = 3;
+pub const XTYPE_OFFSET: u32 = 5;
+/// [`Transfer::xtype`]: a directory's entries, as [`Dirent`]s.
+pub const XTYPE_READDIR: u32 = 9;
 /// The bits of [`Transfer::xtype`] that hold the type.
 pub const XTYPE_MASK: u32 = 0xff;
 
@@ -166,6 +168,61 @@ pub struct StatReply {
     pub gid: u32,
 }
 
+/// `struct _io_dirent` up to its name, which ends with a NUL.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Dirent {
+    /// A number for the file, not 0.
+    pub ino: u64,
+    /// The directory's offset at which the next entry is.
+    pub next: u64,
+    /// Bytes of this entry, a multiple of 8.
+    pub reclen: u16,
+    /// Bytes of the name, without its NUL.
+    pub namelen: u16,
+    /// 0.
+    pub zero: u32,
+}
+
+/// The longest name of an entry, without its NUL.
+pub const NAME_MAX: usize = 255;
+
+impl Dirent {
+    /// An entry with its name, padded; None for a name that cannot be one.
+    #[must_use]
+    pub fn with_name(ino: u64, next: u64, name: &str) -> Option<Vec<u8>> {
+        let bytes = name.as_bytes();
+        if bytes.is_empty() || bytes.len() > NAME_MAX || bytes.iter().any(|b| [0, b'/'].contains(b))
+        {
+            return None;
+        }
+        let len = (size_of::<Self>() + bytes.len() + 1).next_multiple_of(8);
+        let head = Self {
+            ino,
+            next,
+            reclen: len as u16,
+            namelen: bytes.len() as u16,
+            zero: 0,
+        };
+        let mut record = head.as_bytes().to_vec();
+        record.extend_from_slice(bytes);
+        record.resize(len, 0);
+        Some(record)
+    }
+
+    /// The first entry of what a manager has said, its name, and what follows it.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<(Self, &str, &[u8])> {
+        let (head, rest) = Self::read_from_prefix(bytes).ok()?;
+        let name = rest.get(..head.namelen.into())?;
+        let whole = size_of::<Self>() + name.len();
+        let later = bytes.get(usize::from(head.reclen).max(whole)..)?;
+        Some((head, std::str::from_utf8(name).ok()?, later))
+    }
+}
+
 /// `struct _io_devctl`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -208,4 +265,38 @@ const _: () = {
     assert!(size_of::<StatReply>() == 64);
     assert!(size_of::<Devctl>() == 16);
     assert!(size_of::<DevctlReply>() == 16);
+    assert!(size_of::<Dirent>() == 24);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_lie_one_behind_the_other() {
+        let names = ["a", "sixteen bytes on", "x"];
+        let records = (1..)
+            .zip(names)
+            .map(|(n, name)| Dirent::with_name(n, n, name).unwrap());
+        let bytes = records.collect::<Vec<_>>().concat();
+        let (mut rest, mut found) = (&bytes[..], Vec::new());
+        while let Some((head, name, later)) = Dirent::parse(rest) {
+            assert_eq!(head.ino, head.next);
+            found.push(name);
+            rest = later;
+        }
+        assert_eq!(found, names);
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_entry_is_none() {
+        assert_eq!(Dirent::with_name(1, 1, ""), None);
+        assert_eq!(Dirent::with_name(1, 1, "a/b"), None);
+        assert_eq!(Dirent::with_name(1, 1, &"n".repeat(256)), None);
+        let record = Dirent::with_name(1, 1, "name").unwrap();
+        for len in 0..record.len() {
+            assert!(Dirent::parse(&record[..len]).is_none(), "{len}");
+        }
+    }
+}
