@@ -7,7 +7,7 @@ use io_net_abi::{
     NPKT_HASH, NPKT_LINK_ADDR, NPKT_NEXT_HOP4, NPKT_NEXT_HOP6, NPKT_READONLY, NPKT_TSTAMP,
     NPKT_VLAN, Npkt, NpktRx, VnetHdr,
 };
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 
 /// The flags that say what the descriptor's direction-dependent part holds.
@@ -63,6 +63,13 @@ impl SharedPacket {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.npkt().len == 0
+    }
+
+    /// Brings the first line of the data into the cache, to be read soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        // SAFETY: we hold a reference to a live packet.
+        crate::burst::prefetch_read(unsafe { start_of(self.0.as_ptr()) });
     }
 
     /// Bytes in all fragments.
@@ -155,6 +162,17 @@ impl SharedPacket {
         // SAFETY: the flag says which member of the union is set.
         let hop = unsafe { self.npkt().way.next_hop };
         Some(Ipv4Addr::new(hop[0], hop[1], hop[2], hop[3]))
+    }
+
+    /// The IPv6 neighbour that a down packet goes to.
+    #[inline]
+    pub fn next_hop6(&self) -> Option<Ipv6Addr> {
+        if self.flags() & NPKT_NEXT_HOP6 == 0 {
+            return None;
+        }
+        // SAFETY: the flag says which member of the union is set.
+        let hop = unsafe { self.npkt().way.next_hop };
+        Some(Ipv6Addr::from(hop))
     }
 
     /// The link-layer address that a down packet goes to, or that an up packet came from, with
@@ -396,6 +414,14 @@ impl Packet {
         next_hop[..4].copy_from_slice(&hop.octets());
         pkt.way.next_hop = next_hop;
         pkt.flags = pkt.flags & !WAY_FLAGS | NPKT_NEXT_HOP4;
+    }
+
+    /// Makes it a down packet for an IPv6 neighbour.
+    #[inline]
+    pub fn set_next_hop6(&mut self, hop: Ipv6Addr) {
+        let pkt = self.npkt_mut();
+        pkt.way.next_hop = hop.octets();
+        pkt.flags = pkt.flags & !WAY_FLAGS | NPKT_NEXT_HOP6;
     }
 
     /// Makes it a down packet for a neighbour's link-layer address, or an up packet from it.

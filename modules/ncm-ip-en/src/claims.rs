@@ -1,11 +1,13 @@
-//! The addresses that are ours on one interface, and how they are claimed (RFC 5227).
+//! The addresses of one version that are ours on one interface, and how they are claimed (RFC 5227;
+//! for IPv6 in the same times, RFC 4862, 5.4).
 //!
 //! A new address is probed for and then announced. It is usable from the start: a conflict is
 //! found, counted and reported while the address is in use (the way of optimistic duplicate
 //! address detection, RFC 4429), because programs that were told the address wait for it.
 
+use crate::address::Address;
 use io_net_ddk::InterfaceAddress;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Probes, and the time between them (RFC 5227, 1.1: PROBE_NUM, PROBE_MIN to PROBE_MAX).
@@ -21,16 +23,16 @@ const DEFEND_INTERVAL_NS: u64 = 10 * SECOND_NS;
 
 /// What is to be broadcast for a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broadcast {
-    /// A request for the address from no address.
-    Probe(Ipv4Addr),
-    /// A request for the address from itself.
-    Announce(Ipv4Addr),
+pub(crate) enum Broadcast<A> {
+    /// Whether anybody has the address.
+    Probe(A),
+    /// That it is ours.
+    Announce(A),
 }
 
-struct Claim {
-    address: Ipv4Addr,
-    mask: u32,
+struct Claim<A> {
+    address: A,
+    prefix: u8,
     probes_left: u8,
     announcements_left: u8,
     next_ns: u64,
@@ -38,33 +40,37 @@ struct Claim {
 }
 
 /// The claims of an interface.
-#[derive(Default)]
-pub(crate) struct Claims(Vec<Claim>);
+pub(crate) struct Claims<A>(Vec<Claim<A>>);
 
-impl Claims {
-    /// Makes `addresses`, those of version 4, the addresses of the interface. New ones are probed
+impl<A> Default for Claims<A> {
+    fn default() -> Self {
+        Claims(Vec::new())
+    }
+}
+
+impl<A: Address> Claims<A> {
+    /// Makes `addresses`, those of this version, the addresses of the interface. New ones are probed
     /// for, then announced; those that `held` knows were ours on this network before, and are
     /// announced at once, so that neighbours learn where they are now.
     pub(crate) fn set(
         &mut self,
         now_ns: u64,
         addresses: &[InterfaceAddress],
-        held: impl Fn(Ipv4Addr) -> bool,
+        held: impl Fn(A) -> bool,
     ) {
-        let wanted = addresses.iter().filter_map(|a| match a.address {
-            IpAddr::V4(v4) => Some((v4, mask_of(a.prefix))),
-            IpAddr::V6(_) => None,
-        });
+        let wanted = addresses
+            .iter()
+            .filter_map(|a| Some((A::of(a.address)?, a.prefix)));
         let mut old = std::mem::take(&mut self.0);
-        for (address, mask) in wanted {
+        for (address, prefix) in wanted {
             let claim = match old.iter().position(|claim| claim.address == address) {
                 Some(at) => Claim {
-                    mask,
+                    prefix,
                     ..old.swap_remove(at)
                 },
                 None => Claim {
                     address,
-                    mask,
+                    prefix,
                     probes_left: if held(address) { 0 } else { PROBES },
                     announcements_left: ANNOUNCEMENTS,
                     next_ns: now_ns,
@@ -86,31 +92,20 @@ impl Claims {
 
     /// Whether `address` is ours.
     #[inline]
-    pub(crate) fn is_ours(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_ours(&self, address: A) -> bool {
         self.0.iter().any(|claim| claim.address == address)
     }
 
-    /// Whether `address` is the broadcast address of one of our networks (RFC 919). Networks of 31
-    /// and 32 bits have none (RFC 3021).
-    #[inline]
-    pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.0.iter().any(|claim| {
-            let hosts = !claim.mask;
-            hosts > 1 && address.to_bits() == claim.address.to_bits() | hosts
-        })
-    }
-
     /// The address to ask from when looking for `target`: of its network, or else the first.
-    pub(crate) fn source_for(&self, target: Ipv4Addr) -> Ipv4Addr {
-        let same_network =
-            |claim: &&Claim| (claim.address.to_bits() ^ target.to_bits()) & claim.mask == 0;
+    pub(crate) fn source_for(&self, target: A) -> A {
+        let same_network = |claim: &&Claim<A>| claim.address.is_near(target, claim.prefix);
         let claim = self.0.iter().find(same_network).or(self.0.first());
-        claim.map_or(Ipv4Addr::UNSPECIFIED, |claim| claim.address)
+        claim.map_or(A::UNSPECIFIED, |claim| claim.address)
     }
 
     /// Somebody else claims `address`, which is ours. Returns whether to defend it now, which is
     /// also when to say so.
-    pub(crate) fn conflict(&mut self, now_ns: u64, address: Ipv4Addr) -> bool {
+    pub(crate) fn conflict(&mut self, now_ns: u64, address: A) -> bool {
         let claim = self.0.iter_mut().find(|claim| claim.address == address);
         let Some(claim) = claim else { return false };
         let defend = claim
@@ -123,7 +118,7 @@ impl Claims {
     }
 
     /// What is due at `now_ns`.
-    pub(crate) fn poll(&mut self, now_ns: u64, mut broadcast: impl FnMut(Broadcast)) {
+    pub(crate) fn poll(&mut self, now_ns: u64, mut broadcast: impl FnMut(Broadcast<A>)) {
         for claim in self.0.iter_mut().filter(|claim| claim.next_ns <= now_ns) {
             if claim.probes_left > 0 {
                 claim.probes_left -= 1;
@@ -151,22 +146,24 @@ impl Claims {
         let times = self.0.iter().map(|claim| claim.next_ns);
         times.min().unwrap_or(u64::MAX)
     }
-
-    /// Our addresses.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.0.iter().map(|claim| claim.address)
-    }
 }
 
-fn mask_of(prefix: u8) -> u32 {
-    u32::MAX
-        .checked_shl(32u32.saturating_sub(prefix.into()))
-        .unwrap_or(0)
+impl Claims<Ipv4Addr> {
+    /// Whether `address` is the broadcast address of one of our networks (RFC 919). Networks of 31
+    /// and 32 bits have none (RFC 3021).
+    #[inline]
+    pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.0.iter().any(|claim| {
+            let hosts = u32::MAX.checked_shr(claim.prefix.into()).unwrap_or(0);
+            hosts > 1 && address.to_bits() == claim.address.to_bits() | hosts
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
@@ -177,7 +174,7 @@ mod tests {
         }
     }
 
-    fn run(claims: &mut Claims) -> Vec<(u64, Broadcast)> {
+    fn run(claims: &mut Claims<Ipv4Addr>) -> Vec<(u64, Broadcast<Ipv4Addr>)> {
         let mut sent = Vec::new();
         while claims.next_ns() != u64::MAX {
             let now_ns = claims.next_ns();
@@ -226,7 +223,7 @@ mod tests {
         assert!(!claims.is_broadcast(second));
         assert_eq!(claims.source_for(Ipv4Addr::new(192, 168, 0, 8)), second);
         assert_eq!(claims.source_for(Ipv4Addr::new(1, 1, 1, 1)), OURS);
-        let nothing = Claims::default().source_for(OURS);
+        let nothing = Claims::<Ipv4Addr>::default().source_for(OURS);
         assert_eq!(nothing, Ipv4Addr::UNSPECIFIED);
     }
 

@@ -12,7 +12,7 @@ use crate::options::parse_mac;
 use io_net_ddk::Failure;
 use io_net_ddk::errno::{EINVAL, ENODEV, ENOENT, ENOMEM};
 use serde_json::{Value, json};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Serves one request.
 ///
@@ -43,18 +43,28 @@ pub(crate) fn request<'i, P: 'i>(
     let unknown = || Failure::new(ENODEV, format!("there is no interface {name} below ip_en"));
     let iface = ifaces.find(|i| i.name == name).ok_or_else(unknown)?;
     let address = text_of("address")?;
-    let address: Ipv4Addr = address
+    let address: IpAddr = address
         .parse()
-        .map_err(|_| Failure::new(EINVAL, format!("{address} is no IPv4 address")))?;
+        .map_err(|_| Failure::new(EINVAL, format!("{address} is no IP address")))?;
     if cmd == "arp-add" {
         let mac = text_of("mac")?;
         let mac = parse_mac(mac)
             .ok_or_else(|| Failure::new(EINVAL, format!("{mac} is no unicast MAC address")))?;
-        if !iface.neighbours.fix(address, mac) {
+        let fixed = match address {
+            IpAddr::V4(v4) => iface.neighbours.fix(v4, mac),
+            IpAddr::V6(v6) => iface.six.neighbours.fix(v6, mac),
+        };
+        if !fixed {
             let text = "the neighbour table is full of static entries: raise cache=";
             return Err(Failure::new(ENOMEM, text));
         }
-    } else if iface.neighbours.forget(address).is_none() {
+        return Ok("{}".into());
+    }
+    let forgotten = match address {
+        IpAddr::V4(v4) => iface.neighbours.forget(v4),
+        IpAddr::V6(v6) => iface.six.neighbours.forget(v6),
+    };
+    if forgotten.is_none() {
         let text = format!("{address} is not in the table of {name}");
         return Err(Failure::new(ENOENT, text));
     }
@@ -62,9 +72,13 @@ pub(crate) fn request<'i, P: 'i>(
 }
 
 fn list<P>(iface: &Iface<P>, now_ns: u64) -> Vec<Value> {
-    let mut entries: Vec<_> = iface.neighbours.iter().collect();
+    let four = iface.neighbours.iter();
+    let four = four.map(|(address, entry)| (IpAddr::V4(address), entry));
+    let six = iface.six.neighbours.iter();
+    let six = six.map(|(address, entry)| (IpAddr::V6(address), entry));
+    let mut entries: Vec<_> = four.chain(six).collect();
     entries.sort_by_key(|(address, _)| *address);
-    let row = |(address, entry): (Ipv4Addr, &crate::neighbours::Neighbour<P>)| {
+    let row = |(address, entry): (IpAddr, &crate::neighbours::Neighbour<P>)| {
         json!({
             "iface": iface.name,
             "address": address.to_string(),

@@ -1,24 +1,25 @@
 //! The registrant: frames up, packets down, and the interfaces between.
 
 use crate::control;
-use crate::iface::{Heard, Iface, Outgoing, sender_is_possible};
+use crate::iface::{Conflict, Iface, Outgoing, sender_is_possible};
 use crate::neighbours::Queued;
 use crate::options::Limits;
 use crate::stats::Stats;
 use crate::unreachable;
 use io_net_ddk::abi::{
     ADVERT_DYING, ADVERT_LINK_UP, DEVCTL_JSON, GSO_NONE, LOG_WARNING, NPKT_BCAST, NPKT_MCAST,
-    NPKT_MSG, NPKT_NEXT_HOP4, NPKT_UP, VNET_NEEDS_CSUM,
+    NPKT_MSG, NPKT_NEXT_HOP4, NPKT_NEXT_HOP6, NPKT_UP, VNET_NEEDS_CSUM,
 };
 use io_net_ddk::errno::EOPNOTSUPP;
 use io_net_ddk::prelude::*;
 use io_net_ddk::{advert, advert_name, answer, read_addresses};
 use io_net_wire::arp::{PACKET_LEN as ARP_LEN, Packet as Arp};
 use io_net_wire::ethernet::{
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, HEADER_LEN, Header as EthernetHeader, Mac,
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, HEADER_LEN, Header as EthernetHeader, Mac,
 };
+use io_net_wire::ndp::{self, Packet as Ndp};
 use std::collections::{HashSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// The one timer: what is due next on any interface.
 const TIMER: u32 = 0;
@@ -30,7 +31,7 @@ pub(crate) struct Converter {
     /// By endpoint number.
     ifaces: Vec<Option<Box<Iface<SharedPacket>>>>,
     /// Addresses that were ours on any interface: they need no probing when they return.
-    held: HashSet<Ipv4Addr>,
+    held: HashSet<IpAddr>,
     limits: Limits,
     stats: Stats,
     armed_ns: u64,
@@ -57,7 +58,7 @@ impl Registrant for Converter {
         let mut last = None;
         while let Some(packet) = burst.next() {
             burst.prefetch(4);
-            let (endpoint, next_hop) = (packet.endpoint(), packet.next_hop4());
+            let (endpoint, next_hop) = (packet.endpoint(), next_hop(&packet));
             let Some(next_hop) = next_hop else {
                 self.take_message(now_ns, &packet);
                 continue;
@@ -68,7 +69,10 @@ impl Registrant for Converter {
             };
             let mac = match last {
                 Some((e, hop, mac)) if e == endpoint && hop == next_hop => Some(mac),
-                _ => iface.resolve(now_ns, next_hop),
+                _ => match next_hop {
+                    IpAddr::V4(v4) => iface.resolve(now_ns, v4),
+                    IpAddr::V6(v6) => iface.six.resolve(now_ns, v6),
+                },
             };
             let Some(mac) = mac else {
                 queue(iface, now_ns, next_hop, packet, &self.stats);
@@ -147,7 +151,7 @@ impl Converter {
         }
     }
 
-    /// Takes a frame on its way up; gives it back as an IPv4 packet where that is what it holds.
+    /// Takes a frame on its way up; gives it back as an IP packet where that is what it holds.
     #[inline]
     fn take_frame(&mut self, packet: SharedPacket, cx: &Cx) -> Option<Packet> {
         let Some(Some(iface)) = self.ifaces.get_mut(usize::from(packet.endpoint())) else {
@@ -163,8 +167,14 @@ impl Converter {
             return None;
         }
         if header.ethertype != ETHERTYPE_IPV4 {
-            self.take_arp(&packet, cx);
-            return None;
+            if header.ethertype == ETHERTYPE_ARP {
+                self.take_arp(&packet, cx);
+                return None;
+            }
+            if ndp::is_for(&packet.data()[HEADER_LEN..]) {
+                self.take_ndp(&packet, header.source, cx);
+                return None;
+            }
         }
         let Some(mut packet) = packet.into_unique() else {
             self.stats.drop_no_buffer.add(1);
@@ -191,20 +201,45 @@ impl Converter {
         let now_ns = cx.now_ns();
         let heard = iface.handle_arp(now_ns, &arp);
         self.stats.arp_changed.add(u64::from(heard.changed));
-        self.report(&heard, packet.endpoint(), cx);
-        if let Some(outgoing) = heard.answer {
-            self.send_arp(packet.endpoint(), &[outgoing], cx);
+        if let Some(conflict) = heard.conflict {
+            self.stats.arp_conflicts.add(1);
+            self.report(&conflict, packet.endpoint(), cx);
         }
-        self.send_ready(packet.endpoint(), arp.sender_mac, heard.ready, cx);
+        if let Some(outgoing) = heard.answer {
+            self.stats.arp_out.add(1);
+            self.send_questions(packet.endpoint(), &[outgoing], cx);
+        }
+        self.send_ready(packet.endpoint(), heard.mac, heard.ready, cx);
     }
 
-    fn report(&self, heard: &Heard<SharedPacket>, endpoint: u16, cx: &Cx) {
-        let (Some(conflict), Some(Some(iface))) =
-            (&heard.conflict, self.ifaces.get(usize::from(endpoint)))
-        else {
+    #[cold]
+    fn take_ndp(&mut self, packet: &SharedPacket, from: Mac, cx: &Cx) {
+        let Some(Some(iface)) = self.ifaces.get_mut(usize::from(packet.endpoint())) else {
             return;
         };
-        self.stats.arp_conflicts.add(1);
+        let parsed = Ndp::parse(&packet.data()[HEADER_LEN..]);
+        let Some(ndp) = parsed.ok().filter(|_| !from.is_multicast()) else {
+            self.stats.drop_ndp_malformed.add(1);
+            return;
+        };
+        self.stats.ndp_in.add(1);
+        let heard = iface.six.handle(cx.now_ns(), iface.mac, from, &ndp);
+        self.stats.ndp_changed.add(u64::from(heard.changed));
+        if let Some(conflict) = heard.conflict {
+            self.stats.ndp_conflicts.add(1);
+            self.report(&conflict, packet.endpoint(), cx);
+        }
+        if let Some(outgoing) = heard.answer {
+            self.stats.ndp_out.add(1);
+            self.send_questions(packet.endpoint(), &[outgoing], cx);
+        }
+        self.send_ready(packet.endpoint(), heard.mac, heard.ready, cx);
+    }
+
+    fn report(&self, conflict: &Conflict, endpoint: u16, cx: &Cx) {
+        let Some(Some(iface)) = self.ifaces.get(usize::from(endpoint)) else {
+            return;
+        };
         if conflict.report {
             let (name, address, mac) = (&iface.name, conflict.address, conflict.mac);
             let text = format_args!(
@@ -226,9 +261,12 @@ impl Converter {
             return;
         };
         let held = &self.held;
-        iface.claims.set(now_ns, &addresses, |a| held.contains(&a));
+        let four = |a| held.contains(&IpAddr::V4(a));
+        iface.claims.set(now_ns, &addresses, four);
+        let six = |a| held.contains(&IpAddr::V6(a));
+        iface.six.claims.set(now_ns, &addresses, six);
         if self.held.len() < HELD_MAX {
-            self.held.extend(iface.claims.addresses());
+            self.held.extend(addresses.iter().map(|a| a.address));
         }
     }
 
@@ -238,15 +276,19 @@ impl Converter {
             let Some(iface) = self.ifaces[at].as_mut().filter(|i| i.next_ns() <= now_ns) else {
                 continue;
             };
-            let (mut send, mut lost) = (Vec::new(), VecDeque::new());
-            iface.poll(now_ns, &mut send, &mut lost);
+            let (mut arps, mut ndps, mut lost) = (Vec::new(), Vec::new(), VecDeque::new());
+            iface.poll(now_ns, &mut arps, &mut lost);
+            iface.six.poll(now_ns, iface.mac, &mut ndps, &mut lost);
             self.stats.drop_unresolved.add(lost.len() as u64);
             for packet in &lost {
                 if let Some(report) = unreachable::report(packet, cx.cell()) {
                     cx.tx_up_one(report);
                 }
             }
-            self.send_arp(at as u16, &send, cx);
+            self.stats.arp_out.add(arps.len() as u64);
+            self.stats.ndp_out.add(ndps.len() as u64);
+            self.send_questions(at as u16, &arps, cx);
+            self.send_questions(at as u16, &ndps, cx);
         }
         self.rearm(cx);
     }
@@ -260,17 +302,16 @@ impl Converter {
         }
     }
 
-    fn send_arp(&mut self, endpoint: u16, outgoing: &[Outgoing], cx: &Cx) {
+    fn send_questions<Q: Question>(&mut self, endpoint: u16, outgoing: &[Outgoing<Q>], cx: &Cx) {
         let Some(Some(iface)) = self.ifaces.get_mut(usize::from(endpoint)) else {
             return;
         };
         let mut down = BurstBuf::new();
-        for (arp, to) in outgoing {
-            let Some(packet) = arp_frame(arp, *to, iface) else {
+        for (question, to) in outgoing {
+            let Some(packet) = question_frame(question, *to, iface) else {
                 self.stats.drop_no_buffer.add(1);
                 continue;
             };
-            self.stats.arp_out.add(1);
             if down.is_full() {
                 cx.tx_down(down.take());
             }
@@ -326,7 +367,16 @@ fn decapsulate(packet: &mut Packet, dest: Mac, cell: u16) -> bool {
     true
 }
 
-/// Puts the Ethernet header before an IPv4 packet.
+/// The neighbour that a down packet goes to.
+#[inline]
+fn next_hop(packet: &SharedPacket) -> Option<IpAddr> {
+    match packet.next_hop4() {
+        Some(v4) => Some(IpAddr::V4(v4)),
+        None => packet.next_hop6().map(IpAddr::V6),
+    }
+}
+
+/// Puts the Ethernet header before an IP packet.
 #[inline]
 fn encapsulate(
     packet: SharedPacket,
@@ -338,6 +388,10 @@ fn encapsulate(
         stats.drop_no_buffer.add(1);
         return None;
     };
+    let ethertype = match packet.flags() & NPKT_NEXT_HOP6 {
+        0 => ETHERTYPE_IPV4,
+        _ => ETHERTYPE_IPV6,
+    };
     let Some(room) = packet.prepend(HEADER_LEN) else {
         stats.drop_headroom.add(1);
         return None;
@@ -345,10 +399,10 @@ fn encapsulate(
     let header = EthernetHeader {
         dest: mac,
         source: iface.mac,
-        ethertype: ETHERTYPE_IPV4,
+        ethertype,
     };
     header.emit(room);
-    packet.set_flags(0, NPKT_UP | NPKT_NEXT_HOP4);
+    packet.set_flags(0, NPKT_UP | NPKT_NEXT_HOP4 | NPKT_NEXT_HOP6);
     packet.set_way(iface.cell, iface.endpoint, iface.iface);
     let vnet = packet.vnet_mut();
     if vnet.flags & VNET_NEEDS_CSUM != 0 {
@@ -360,16 +414,51 @@ fn encapsulate(
     Some(packet)
 }
 
-fn arp_frame(arp: &Arp, to: Mac, iface: &Iface<SharedPacket>) -> Option<Packet> {
-    let mut packet = alloc_one((HEADER_LEN + ARP_LEN) as u32)?;
-    let room = packet.append(HEADER_LEN + ARP_LEN)?;
+/// What asks after neighbours and answers: a packet of ARP or of neighbour discovery.
+trait Question {
+    const ETHERTYPE: u16;
+    fn len(&self) -> usize;
+    fn emit(&self, out: &mut [u8]);
+}
+
+impl Question for Arp {
+    const ETHERTYPE: u16 = ETHERTYPE_ARP;
+
+    fn len(&self) -> usize {
+        ARP_LEN
+    }
+
+    fn emit(&self, out: &mut [u8]) {
+        self.emit(out);
+    }
+}
+
+impl Question for Ndp {
+    const ETHERTYPE: u16 = ETHERTYPE_IPV6;
+
+    fn len(&self) -> usize {
+        self.packet_len()
+    }
+
+    fn emit(&self, out: &mut [u8]) {
+        self.emit(out);
+    }
+}
+
+fn question_frame<Q: Question>(
+    question: &Q,
+    to: Mac,
+    iface: &Iface<SharedPacket>,
+) -> Option<Packet> {
+    let mut packet = alloc_one((HEADER_LEN + question.len()) as u32)?;
+    let room = packet.append(HEADER_LEN + question.len())?;
     let header = EthernetHeader {
         dest: to,
         source: iface.mac,
-        ethertype: ETHERTYPE_ARP,
+        ethertype: Q::ETHERTYPE,
     };
     header.emit(room);
-    arp.emit(&mut room[HEADER_LEN..]);
+    question.emit(&mut room[HEADER_LEN..]);
     packet.set_way(iface.cell, iface.endpoint, iface.iface);
     Some(packet)
 }
@@ -378,13 +467,18 @@ fn arp_frame(arp: &Arp, to: Mac, iface: &Iface<SharedPacket>) -> Option<Packet> 
 fn queue(
     iface: &mut Iface<SharedPacket>,
     now_ns: u64,
-    next_hop: Ipv4Addr,
+    next_hop: IpAddr,
     packet: SharedPacket,
     stats: &Stats,
 ) {
-    match iface.neighbours.enqueue(now_ns, next_hop, packet) {
+    let queued = match next_hop {
+        IpAddr::V4(v4) => iface.neighbours.enqueue(now_ns, v4, packet),
+        IpAddr::V6(v6) => iface.six.neighbours.enqueue(now_ns, v6, packet),
+    };
+    match queued {
         Queued::Waits => {}
         Queued::Displaced(_) | Queued::Refused(_) => stats.drop_queue_full.add(1),
     }
     stats.arp_evicted.add(iface.neighbours.take_evicted());
+    stats.ndp_evicted.add(iface.six.neighbours.take_evicted());
 }

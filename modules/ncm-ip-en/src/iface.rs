@@ -1,14 +1,16 @@
-//! One Ethernet interface: its addresses, its neighbours, and what it answers to ARP.
+//! One Ethernet interface: its addresses, its neighbours, and what it answers to ARP. What it does
+//! for IPv6 is in [`crate::six`].
 
 use crate::claims::{Broadcast, Claims};
 use crate::neighbours::{Action, Neighbours};
 use crate::options::Limits;
+use crate::six::Six;
 use io_net_ddk::abi::Advert;
 use io_net_ddk::advert_name;
 use io_net_wire::arp::{Operation, Packet as Arp};
 use io_net_wire::ethernet::Mac;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// An interface, with packets of type `P` that wait for neighbours.
 pub(crate) struct Iface<P> {
@@ -19,28 +21,55 @@ pub(crate) struct Iface<P> {
     pub(crate) iface: u16,
     pub(crate) mac: Mac,
     pub(crate) up: bool,
-    pub(crate) claims: Claims,
-    pub(crate) neighbours: Neighbours<P>,
+    pub(crate) claims: Claims<Ipv4Addr>,
+    pub(crate) neighbours: Neighbours<Ipv4Addr, P>,
+    pub(crate) six: Six<P>,
 }
 
-/// An ARP packet and the link-layer address to send it to.
-pub(crate) type Outgoing = (Arp, Mac);
+/// A packet of ARP or of neighbour discovery, and the link-layer address to send it to.
+pub(crate) type Outgoing<Q> = (Q, Mac);
 
-/// What an ARP packet brought about.
-pub(crate) struct Heard<P> {
+/// What such a packet brought about.
+pub(crate) struct Heard<Q, P> {
     /// To be sent in answer.
-    pub(crate) answer: Option<Outgoing>,
+    pub(crate) answer: Option<Outgoing<Q>>,
     /// A neighbour has another link-layer address than before.
     pub(crate) changed: bool,
     /// Somebody claims an address of ours.
     pub(crate) conflict: Option<Conflict>,
-    /// Packets that can be sent now, and whereto.
+    /// Packets that can be sent now.
     pub(crate) ready: VecDeque<P>,
+    /// Whereto.
+    pub(crate) mac: Mac,
+}
+
+impl<Q, P> Default for Heard<Q, P> {
+    fn default() -> Self {
+        Heard {
+            answer: None,
+            changed: false,
+            conflict: None,
+            ready: VecDeque::new(),
+            mac: Mac::default(),
+        }
+    }
+}
+
+impl<Q, P> Heard<Q, P> {
+    /// The same with what the cache knows now.
+    pub(crate) fn with(self, mac: Mac, changed: bool, ready: VecDeque<P>) -> Self {
+        Heard {
+            mac,
+            changed,
+            ready,
+            ..self
+        }
+    }
 }
 
 /// A claim of somebody else to an address of ours.
 pub(crate) struct Conflict {
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) mac: Mac,
     /// Say so: it is the first in a while.
     pub(crate) report: bool,
@@ -56,7 +85,8 @@ impl<P> Iface<P> {
             mac: Mac::default(),
             up: false,
             claims: Claims::default(),
-            neighbours: Neighbours::new(limits),
+            neighbours: Neighbours::new(limits.clone()),
+            six: Six::new(limits),
         }
     }
 
@@ -66,18 +96,14 @@ impl<P> Iface<P> {
         let known = self.mac != Mac::default();
         if known && (mac != self.mac || up && !self.up) {
             self.claims.announce(now_ns);
+            self.six.claims.announce(now_ns);
         }
         (self.mac, self.up) = (mac, up);
     }
 
     /// Takes an ARP packet (RFC 826; RFC 5227, 2.4 on conflicts).
-    pub(crate) fn handle_arp(&mut self, now_ns: u64, arp: &Arp) -> Heard<P> {
-        let mut heard = Heard {
-            answer: None,
-            changed: false,
-            conflict: None,
-            ready: VecDeque::new(),
-        };
+    pub(crate) fn handle_arp(&mut self, now_ns: u64, arp: &Arp) -> Heard<Arp, P> {
+        let mut heard = Heard::default();
         if arp.sender_mac == self.mac {
             return heard; // Our own, come back.
         }
@@ -86,7 +112,7 @@ impl<P> Iface<P> {
         if self.claims.is_ours(arp.sender) {
             let report = self.claims.conflict(now_ns, arp.sender);
             heard.conflict = Some(Conflict {
-                address: arp.sender,
+                address: arp.sender.into(),
                 mac: arp.sender_mac,
                 report,
             });
@@ -97,7 +123,7 @@ impl<P> Iface<P> {
             let (address, mac) = (arp.sender, arp.sender_mac);
             let answers = !asks && arp.target_mac == self.mac;
             if let Some((changed, ready)) = self.neighbours.heard(now_ns, address, mac, answers) {
-                (heard.changed, heard.ready) = (changed, ready);
+                heard = heard.with(mac, changed, ready);
             } else if asks && for_us {
                 self.neighbours.learn(now_ns, address, mac);
             }
@@ -115,8 +141,13 @@ impl<P> Iface<P> {
         heard
     }
 
-    /// What is due at `now_ns`: ARP packets to send, and packets for which nobody answered.
-    pub(crate) fn poll(&mut self, now_ns: u64, send: &mut Vec<Outgoing>, lost: &mut VecDeque<P>) {
+    /// What of ARP is due at `now_ns`: packets to send, and packets for which nobody answered.
+    pub(crate) fn poll(
+        &mut self,
+        now_ns: u64,
+        send: &mut Vec<Outgoing<Arp>>,
+        lost: &mut VecDeque<P>,
+    ) {
         let mut actions = Vec::new();
         self.neighbours.poll(now_ns, &mut actions);
         for action in actions {
@@ -142,9 +173,10 @@ impl<P> Iface<P> {
         });
     }
 
-    /// When [`Iface::poll`] has something to do, `u64::MAX` for never.
+    /// When [`Iface::poll`] or [`Six::poll`] has something to do, `u64::MAX` for never.
     pub(crate) fn next_ns(&self) -> u64 {
-        self.neighbours.next_ns().min(self.claims.next_ns())
+        let four = self.neighbours.next_ns().min(self.claims.next_ns());
+        four.min(self.six.next_ns())
     }
 
     /// Where packets for `next_hop` go, as far as that is known without asking anybody.
@@ -160,7 +192,7 @@ impl<P> Iface<P> {
         broadcast.then_some(Mac::BROADCAST)
     }
 
-    fn announcement(&self, address: Ipv4Addr) -> Outgoing {
+    fn announcement(&self, address: Ipv4Addr) -> Outgoing<Arp> {
         (self.request(address, address), Mac::BROADCAST)
     }
 
@@ -197,7 +229,6 @@ mod tests {
     use super::*;
     use io_net_ddk::InterfaceAddress;
     use io_net_ddk::advert;
-    use std::net::IpAddr;
 
     const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
     const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);

@@ -1,14 +1,14 @@
-//! The neighbour cache of one interface: which link-layer address belongs to which IPv4 address.
+//! The neighbour cache of one interface: which link-layer address belongs to which address
+//! of one version of IP.
 //!
 //! No clock and no packet type of its own: `now` is an argument, and what is to be sent comes out
 //! of [`Neighbours::poll`]. The number of entries and of packets waiting is bounded. An address
 //! that nobody here asked for is not entered, so that a flood of unasked replies changes nothing.
 
+use crate::address::Address;
 use crate::options::Limits;
 use io_net_wire::ethernet::Mac;
 use std::collections::{HashMap, VecDeque};
-use std::net::Ipv4Addr;
-
 /// Requests sent before a neighbour counts as unreachable.
 const TRIES: u8 = 3;
 /// Time between requests to one neighbour; RFC 1122, 2.3.2.1 allows one a second.
@@ -38,9 +38,9 @@ pub(crate) struct Neighbour<P> {
 }
 
 /// What the cache wants done.
-pub(crate) enum Action<P> {
+pub(crate) enum Action<A, P> {
     /// Ask who has the address: everybody, or the neighbour that had it last.
-    Request(Ipv4Addr, Option<Mac>),
+    Request(A, Option<Mac>),
     /// Nobody answered: these packets cannot be sent.
     Unreachable(VecDeque<P>),
 }
@@ -57,14 +57,14 @@ pub(crate) enum Queued<P> {
 }
 
 /// The cache.
-pub(crate) struct Neighbours<P> {
-    entries: HashMap<Ipv4Addr, Neighbour<P>>,
+pub(crate) struct Neighbours<A, P> {
+    entries: HashMap<A, Neighbour<P>>,
     limits: Limits,
     next_ns: u64,
     evicted: u64,
 }
 
-impl<P> Neighbours<P> {
+impl<A: Address, P> Neighbours<A, P> {
     pub(crate) fn new(limits: Limits) -> Self {
         let mut neighbours = Neighbours {
             entries: HashMap::new(),
@@ -73,7 +73,9 @@ impl<P> Neighbours<P> {
             limits,
         };
         for (address, mac) in neighbours.limits.fixed.clone() {
-            neighbours.fix(address, mac);
+            if let Some(address) = A::of(address) {
+                neighbours.fix(address, mac);
+            }
         }
         neighbours
     }
@@ -81,7 +83,7 @@ impl<P> Neighbours<P> {
     /// The neighbour's link-layer address, where it is known. One not confirmed of late is used
     /// and asked at the next [`Neighbours::poll`].
     #[inline]
-    pub(crate) fn lookup(&mut self, now_ns: u64, address: Ipv4Addr) -> Option<Mac> {
+    pub(crate) fn lookup(&mut self, now_ns: u64, address: A) -> Option<Mac> {
         let entry = self.entries.get_mut(&address)?;
         entry.used_ns = now_ns;
         match entry.state {
@@ -99,7 +101,7 @@ impl<P> Neighbours<P> {
 
     /// Keeps a packet until the neighbour, whose address [`Neighbours::lookup`] did not know, has
     /// answered; asks for it at the next [`Neighbours::poll`].
-    pub(crate) fn enqueue(&mut self, now_ns: u64, address: Ipv4Addr, packet: P) -> Queued<P> {
+    pub(crate) fn enqueue(&mut self, now_ns: u64, address: A, packet: P) -> Queued<P> {
         if !self.entries.contains_key(&address) {
             if !self.make_room() {
                 return Queued::Refused(packet);
@@ -131,7 +133,7 @@ impl<P> Neighbours<P> {
     pub(crate) fn heard(
         &mut self,
         now_ns: u64,
-        address: Ipv4Addr,
+        address: A,
         mac: Mac,
         answers: bool,
     ) -> Option<(bool, VecDeque<P>)> {
@@ -152,9 +154,31 @@ impl<P> Neighbours<P> {
         Some((changed, std::mem::take(&mut entry.waiting)))
     }
 
+    /// The neighbour's link-layer address, if any is known; this is no use of it.
+    pub(crate) fn mac(&self, address: A) -> Option<Mac> {
+        let entry = self.entries.get(&address)?;
+        (!matches!(entry.state, State::Incomplete { .. })).then_some(entry.mac)
+    }
+
+    /// A neighbour said that `address` is at `mac` without insisting on it: where another
+    /// link-layer address is known, that stays, to be confirmed when it is next used. Returns false
+    /// where there is nothing to doubt.
+    pub(crate) fn doubt(&mut self, address: A, mac: Mac) -> bool {
+        let Some(entry) = self.entries.get_mut(&address) else {
+            return false;
+        };
+        if entry.mac == mac || matches!(entry.state, State::Incomplete { .. }) {
+            return false;
+        }
+        if matches!(entry.state, State::Reachable { .. }) {
+            entry.state = State::Stale;
+        }
+        true
+    }
+
     /// A neighbour asked for an address of ours, so that an answer to it is likely: remembers
     /// where it is, while the cache is less than half full.
-    pub(crate) fn learn(&mut self, now_ns: u64, address: Ipv4Addr, mac: Mac) {
+    pub(crate) fn learn(&mut self, now_ns: u64, address: A, mac: Mac) {
         let room = self.entries.len() < self.limits.cache / 2;
         if room && !self.entries.contains_key(&address) {
             self.insert(now_ns, address, State::Stale, mac);
@@ -162,7 +186,7 @@ impl<P> Neighbours<P> {
     }
 
     /// Enters a neighbour for good. False where the cache is full.
-    pub(crate) fn fix(&mut self, address: Ipv4Addr, mac: Mac) -> bool {
+    pub(crate) fn fix(&mut self, address: A, mac: Mac) -> bool {
         let known = self.entries.remove(&address).is_some();
         if !known && !self.make_room() {
             return false;
@@ -172,12 +196,12 @@ impl<P> Neighbours<P> {
     }
 
     /// Forgets a neighbour; the packets that waited for it go too. `None` where it was not known.
-    pub(crate) fn forget(&mut self, address: Ipv4Addr) -> Option<VecDeque<P>> {
+    pub(crate) fn forget(&mut self, address: A) -> Option<VecDeque<P>> {
         self.entries.remove(&address).map(|entry| entry.waiting)
     }
 
     /// What is due at `now_ns`.
-    pub(crate) fn poll(&mut self, now_ns: u64, actions: &mut Vec<Action<P>>) {
+    pub(crate) fn poll(&mut self, now_ns: u64, actions: &mut Vec<Action<A, P>>) {
         if now_ns < self.next_ns {
             return;
         }
@@ -222,13 +246,13 @@ impl<P> Neighbours<P> {
     }
 
     /// All neighbours.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, &Neighbour<P>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (A, &Neighbour<P>)> {
         self.entries
             .iter()
             .map(|(&address, entry)| (address, entry))
     }
 
-    fn insert(&mut self, now_ns: u64, address: Ipv4Addr, state: State, mac: Mac) {
+    fn insert(&mut self, now_ns: u64, address: A, state: State, mac: Mac) {
         let entry = Neighbour {
             state,
             mac,
@@ -265,6 +289,7 @@ impl<P> Neighbours<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     const SECOND: u64 = 1_000_000_000;
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
@@ -273,7 +298,7 @@ mod tests {
         Ipv4Addr::new(10, 0, 0, n)
     }
 
-    fn small() -> Neighbours<u32> {
+    fn small() -> Neighbours<Ipv4Addr, u32> {
         Neighbours::new(Limits {
             cache: 4,
             queue: 2,
@@ -281,7 +306,7 @@ mod tests {
         })
     }
 
-    fn poll(neighbours: &mut Neighbours<u32>, now_ns: u64) -> Vec<String> {
+    fn poll(neighbours: &mut Neighbours<Ipv4Addr, u32>, now_ns: u64) -> Vec<String> {
         let mut actions = Vec::new();
         neighbours.poll(now_ns, &mut actions);
         let text = |action| match action {

@@ -3,7 +3,7 @@
 use io_net_ddk::errno::EINVAL;
 use io_net_ddk::{Failure, Options};
 use io_net_wire::ethernet::Mac;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Bounds and times of the neighbour caches, and the neighbours given by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Limits {
     /// How long an answer counts, in nanoseconds.
     pub(crate) reachable_ns: u64,
     /// Neighbours that never change, on every interface.
-    pub(crate) fixed: Vec<(Ipv4Addr, Mac)>,
+    pub(crate) fixed: Vec<(IpAddr, Mac)>,
 }
 
 impl Default for Limits {
@@ -67,7 +67,7 @@ fn within(name: &str, value: u32, low: u32, high: u32) -> Result<usize, Failure>
     Err(Failure::new(EINVAL, text))
 }
 
-fn parse_neighbour(value: &str) -> Result<(Ipv4Addr, Mac), Failure> {
+fn parse_neighbour(value: &str) -> Result<(IpAddr, Mac), Failure> {
     let parsed = value
         .split_once('=')
         .and_then(|(address, mac)| Some((address.parse().ok()?, parse_mac(mac)?)));
@@ -96,13 +96,17 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let text = "cache=8,queue=2,reachable=5,static=10.0.0.5=02:00:00:00:00:05";
+        let text = "cache=8,queue=2,reachable=5,static=10.0.0.5=02:00:00:00:00:05,\
+                    static=fd00::5=02:00:00:00:00:05";
         let limits = Limits::parse(Options::new(text)).unwrap();
         let expected = Limits {
             cache: 8,
             queue: 2,
             reachable_ns: 5_000_000_000,
-            fixed: vec![(Ipv4Addr::new(10, 0, 0, 5), Mac([2, 0, 0, 0, 0, 5]))],
+            fixed: vec![
+                ("10.0.0.5".parse().unwrap(), Mac([2, 0, 0, 0, 0, 5])),
+                ("fd00::5".parse().unwrap(), Mac([2, 0, 0, 0, 0, 5])),
+            ],
         };
         assert_eq!(limits, expected);
         assert_eq!(Limits::parse(Options::new("")), Ok(Limits::default()));

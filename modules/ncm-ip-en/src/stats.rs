@@ -26,10 +26,22 @@ counters! {
     arp_out,
     /// Neighbours that took another link-layer address.
     arp_changed,
-    /// Claims of others to an address of ours.
+    /// Claims of others to an IPv4 address of ours.
     arp_conflicts,
     /// Neighbours forgotten to make room.
     arp_evicted,
+    /// Solicitations and advertisements of IPv6 received.
+    ndp_in,
+    /// Those sent.
+    ndp_out,
+    /// IPv6 neighbours that took another link-layer address.
+    ndp_changed,
+    /// Claims of others to an IPv6 address of ours.
+    ndp_conflicts,
+    /// IPv6 neighbours forgotten to make room.
+    ndp_evicted,
+    /// Dropped: malformed solicitation or advertisement, or one that did not come from this link.
+    drop_ndp_malformed,
     /// Dropped: malformed ARP packet.
     drop_arp_malformed,
     /// Dropped: frame for another host.

@@ -11,11 +11,14 @@ use io_net_wire::arp::{self, Operation};
 use io_net_wire::ethernet::{self, ETHERTYPE_ARP, ETHERTYPE_IPV4, Mac};
 use io_net_wire::icmpv4;
 use io_net_wire::ipv4;
-use std::net::Ipv4Addr;
+use io_net_wire::ndp::{self, Message};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+const OURS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+const THEIRS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const THEIR_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 const ENDPOINT: u16 = 3;
@@ -42,15 +45,18 @@ fn started(options: &str) -> Kit {
     kit
 }
 
-/// The message `MSG_ADDRESSES`: `OURS`, of a network of 24 bits.
+/// The message `MSG_ADDRESSES`: `OURS`, of a network of 24 bits, and `OURS6`, of one of 64.
 fn addresses() -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(MSG_ADDRESSES.to_ne_bytes());
-    bytes.extend(1u32.to_ne_bytes());
+    bytes.extend(2u32.to_ne_bytes());
     bytes.extend(4u16.to_ne_bytes());
     bytes.extend(24u16.to_ne_bytes());
     bytes.extend(OURS.octets());
     bytes.extend([0; 12]);
+    bytes.extend(6u16.to_ne_bytes());
+    bytes.extend(64u16.to_ne_bytes());
+    bytes.extend(OURS6.octets());
     bytes
 }
 
@@ -285,5 +291,130 @@ fn a_dying_interface_takes_its_packets_along() {
     assert_eq!(ip.len(), 2);
     assert_eq!(ip[0].up_type[..3], *b"ip\0");
     assert_eq!((ip[0].mtu, ip[0].caps), (1500, CAP_CSUM));
+    kit.stop().unwrap();
+}
+
+/// A packet of neighbour discovery from `THEIR_MAC`, in its frame.
+fn ndp_frame(to: Mac, dest: Ipv6Addr, target: Ipv6Addr, message: Message) -> Vec<u8> {
+    let packet = ndp::Packet {
+        source: THEIRS6,
+        dest,
+        target,
+        mac: Some(THEIR_MAC),
+        message,
+    };
+    let mut payload = vec![0; packet.packet_len()];
+    packet.emit(&mut payload);
+    frame(to, ethernet::ETHERTYPE_IPV6, &payload)
+}
+
+fn ndps(sent: &[Sent]) -> Vec<(Mac, ndp::Packet)> {
+    let parse = |sent: &Sent| {
+        let header = ethernet::Header::parse(sent.packet.data()).ok()?;
+        let payload = &sent.packet.data()[ethernet::HEADER_LEN..];
+        let is_ndp = header.ethertype == ethernet::ETHERTYPE_IPV6 && ndp::is_for(payload);
+        is_ndp.then(|| (header.dest, ndp::Packet::parse(payload).unwrap()))
+    };
+    sent.iter().filter_map(parse).collect()
+}
+
+/// A packet of UDP over IPv6 from us to `THEIRS6`.
+fn ip6_packet(kit: &Kit) -> Packet {
+    let mut bytes = vec![0x60, 0, 0, 0, 0, 20, 17, 64];
+    bytes.extend(OURS6.octets());
+    bytes.extend(THEIRS6.octets());
+    bytes.extend([0xbb; 20]);
+    let mut packet = kit.packet(&bytes).unwrap();
+    packet.set_next_hop6(THEIRS6);
+    packet
+}
+
+#[test]
+fn ipv6_neighbours_are_found_and_packets_follow() {
+    let mut kit = started("");
+    let packet = ip6_packet(&kit);
+    kit.rx_down(0, ENDPOINT, vec![packet]);
+    let sent = kit.take_sent();
+    let group = ndp::solicited_node(THEIRS6);
+    let [(to, question)] = ndps(&sent)[..] else {
+        panic!("one solicitation was due");
+    };
+    assert_eq!((to, question.dest), (ndp::multicast_mac(group), group));
+    assert_eq!((question.source, question.target), (OURS6, THEIRS6));
+    drop(sent);
+
+    let solicited = Message::Advertisement {
+        solicited: true,
+        overrides: true,
+    };
+    let answer = ndp_frame(OUR_MAC, OURS6, THEIRS6, solicited);
+    let answer = kit.packet(&answer).unwrap();
+    kit.rx_up(0, ENDPOINT, vec![answer]);
+    let sent = kit.take_sent();
+    let data = sent[0].packet.data();
+    assert_eq!(data[..6], THEIR_MAC.0);
+    assert_eq!((data[12..14].to_vec(), data.len()), (vec![0x86, 0xdd], 74));
+    drop(sent);
+    let list = kit
+        .devctl(0, DEVCTL_JSON, br#"{"cmd":"arp-list"}"#)
+        .unwrap();
+    assert!(String::from_utf8_lossy(&list).contains("fd00::2"));
+    kit.stop().unwrap();
+}
+
+#[test]
+fn solicitations_for_us_are_answered_and_other_ipv6_goes_up() {
+    let mut kit = started("");
+    let group = ndp::solicited_node(OURS6);
+    let ask = ndp_frame(
+        ndp::multicast_mac(group),
+        group,
+        OURS6,
+        Message::Solicitation,
+    );
+    let harmed: Vec<u8> = ask
+        .iter()
+        .rev()
+        .skip(1)
+        .rev()
+        .copied()
+        .chain([0x55])
+        .collect();
+    let up = frame(OUR_MAC, ethernet::ETHERTYPE_IPV6, &[0x60; 60]);
+    let packets = [&ask, &harmed, &up].map(|bytes| kit.packet(bytes).unwrap());
+    kit.rx_up(0, ENDPOINT, packets.into());
+    let sent = kit.take_sent();
+    let [(to, answer)] = ndps(&sent)[..] else {
+        panic!("one advertisement was due");
+    };
+    assert_eq!(
+        (to, answer.target, answer.mac),
+        (THEIR_MAC, OURS6, Some(OUR_MAC))
+    );
+    let went_up: Vec<_> = sent.iter().filter(|sent| sent.up).collect();
+    assert_eq!(
+        (went_up.len(), went_up[0].packet.data()),
+        (1, &[0x60; 60][..])
+    );
+    assert_eq!(kit.counter("drop_ndp_malformed"), 1);
+    drop(sent);
+    kit.stop().unwrap();
+}
+
+#[test]
+fn an_ipv6_neighbour_that_does_not_answer_is_reported() {
+    let mut kit = started("");
+    let packet = ip6_packet(&kit);
+    kit.rx_down(0, ENDPOINT, vec![packet]);
+    kit.take_sent();
+    for _ in 0..4 {
+        kit.advance(Duration::from_secs(1));
+    }
+    let sent = kit.take_sent();
+    let report = sent.iter().find(|sent| sent.up).unwrap().packet.data();
+    assert_eq!((report[6], report[40], report[41]), (58, 1, 3));
+    assert_eq!(report[24..40], OURS6.octets());
+    assert_eq!(report[48..56], [0x60, 0, 0, 0, 0, 20, 17, 64]);
+    drop(sent);
     kit.stop().unwrap();
 }
