@@ -55,6 +55,45 @@ dispatch_context_t *dispatch_block(dispatch_context_t *ctp);
 /* Calls the handler of what came; without one, a message fails with ENOSYS and a pulse is forgotten. */
 int dispatch_handler(dispatch_context_t *ctp);
 
+/* For thread_pool_attr_t, whose threads' waits thread_pool_destroy ends by itself. */
+void dispatch_unblock(dispatch_context_t *ctp);
+
+/* ---- Threads that go round in a loop ---- */
+
+#ifndef THREAD_POOL_HANDLE_T
+#define THREAD_POOL_HANDLE_T dispatch_t
+#endif
+#ifndef THREAD_POOL_PARAM_T
+#define THREAD_POOL_PARAM_T dispatch_context_t
+#endif
+
+typedef struct _thread_pool_attr {
+    THREAD_POOL_HANDLE_T *handle;
+    THREAD_POOL_PARAM_T *(*block_func)(THREAD_POOL_PARAM_T *ctp);
+    void (*unblock_func)(THREAD_POOL_PARAM_T *ctp);
+    int (*handler_func)(THREAD_POOL_PARAM_T *ctp);
+    THREAD_POOL_PARAM_T *(*context_alloc)(THREAD_POOL_HANDLE_T *handle);
+    void (*context_free)(THREAD_POOL_PARAM_T *ctp);
+    void *attr;              /* NULL */
+    unsigned short lo_water; /* where fewer threads wait, `increment` more are made, up to `maximum` in all */
+    unsigned short increment;
+    unsigned short hi_water; /* a thread that has handled something ends where so many wait; 0: none does */
+    unsigned short maximum;
+} thread_pool_attr_t;
+
+typedef struct _thread_pool thread_pool_t;
+
+/* thread_pool_start does not return; with USE_SELF the calling thread is one more of the pool's. */
+#define POOL_FLAG_EXIT_SELF 0x00000001u
+#define POOL_FLAG_USE_SELF 0x00000002u
+
+/* NULL with errno: EINVAL. */
+thread_pool_t *thread_pool_create(const thread_pool_attr_t *attr, unsigned flags);
+/* EOK or the error. */
+int thread_pool_start(void *pool);
+/* Ends the threads, each when it waits. */
+int thread_pool_destroy(thread_pool_t *pool);
+
 /* ---- Messages and pulses of one's own ---- */
 
 typedef struct _message_attr {

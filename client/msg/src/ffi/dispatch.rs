@@ -212,6 +212,10 @@ unsafe fn block(ctp: *mut Context) -> Result<()> {
     Ok(())
 }
 
+/// Nothing is to be done: thread_pool_destroy ends the waits of its threads itself.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn dispatch_unblock(_ctp: *mut Context) {}
+
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn dispatch_handler(ctp: *mut Context) -> c_int {
     // SAFETY: C's promise.

@@ -7,7 +7,7 @@
 //! | [`receive`] | `sys/neutrino.h` | MsgReceive, MsgReply, MsgRead, MsgWrite and theirs |
 //! | [`event`] | `sys/neutrino.h` | events and timeouts |
 //! | [`signal`] | `sys/neutrino.h` | SignalKill |
-//! | [`dispatch`] | `sys/dispatch.h` | a server's loop |
+//! | [`dispatch`], [`pool`] | `sys/dispatch.h` | a server's loop, and threads that go round in it |
 //! | [`resmgr`], [`iofunc`] | `sys/resmgr.h`, `sys/iofunc.h` | resource managers |
 //! | [`name`] | `sys/dispatch.h` | name_attach, name_open |
 //! | [`netmgr`] | `sys/netmgr.h` | node descriptors |
@@ -27,6 +27,7 @@ mod iofunc;
 mod msgio;
 mod name;
 mod netmgr;
+mod pool;
 mod receive;
 mod resmgr;
 mod send;

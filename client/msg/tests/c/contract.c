@@ -468,6 +468,56 @@ static void priorities(void) {
     close_channel(kept, fixed);
 }
 
+static atomic_int handled, waiters;
+
+static dispatch_context_t *counted_block(dispatch_context_t *ctp) {
+    atomic_fetch_add(&waiters, 1);
+    ctp = dispatch_block(ctp);
+    atomic_fetch_sub(&waiters, 1);
+    return ctp;
+}
+
+static int on_pooled(message_context_t *ctp, int code, unsigned flags, void *handle) {
+    CHECK(handle == &handled && code == ECHO && flags == 0);
+    atomic_fetch_add(&handled, 1);
+    return MsgReply(ctp->rcvid, EOK, NULL, 0);
+}
+
+static void pools(void) {
+    thread_pool_attr_t attr = {
+        .block_func = counted_block,
+        .unblock_func = dispatch_unblock,
+        .handler_func = dispatch_handler,
+        .context_alloc = dispatch_context_alloc,
+        .context_free = dispatch_context_free,
+        .lo_water = 2,
+        .increment = 1,
+        .hi_water = 3,
+        .maximum = 5,
+    };
+    static const struct request echo = {.type = ECHO};
+    struct client c[8];
+    thread_pool_t *pool;
+    dispatch_t *dpp;
+    int coid;
+
+    CHECK(thread_pool_create(NULL, 0) == NULL && errno == EINVAL);
+    CHECK((dpp = attr.handle = dispatch_create()) != NULL);
+    CHECK(message_attach(dpp, NULL, ECHO, ECHO, on_pooled, &handled) == 0);
+    CHECK((coid = message_connect(dpp, 0)) >= 0);
+    CHECK((pool = thread_pool_create(&attr, 0)) != NULL && thread_pool_start(pool) == EOK);
+    for (int turn = 0; turn < 20; turn++) {
+        for (int i = 0; i < 8; i++)
+            start(&c[i], coid, &echo, sizeof echo);
+        for (int i = 0; i < 8; i++)
+            ended(&c[i], 0, 0);
+        CHECK(atomic_load(&waiters) <= 5);
+    }
+    CHECK(atomic_load(&handled) == 160);
+    CHECK(thread_pool_destroy(pool) == 0 && atomic_load(&waiters) == 0);
+    CHECK(ConnectDetach(coid) == 0 && dispatch_destroy(dpp) == 0);
+}
+
 int main(void) {
     struct sigaction action = {.sa_sigaction = catch, .sa_flags = SA_SIGINFO};
 
@@ -481,5 +531,6 @@ int main(void) {
     timeouts();
     signals();
     priorities();
+    pools();
     return 0;
 }

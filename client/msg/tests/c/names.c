@@ -10,6 +10,7 @@ _Static_assert(sizeof(struct _pulse) == 24, "_pulse");
 _Static_assert(sizeof(struct _msg_info) == 64, "_msg_info");
 _Static_assert(sizeof(struct _client_info) == 76, "_client_info");
 _Static_assert(sizeof(resmgr_context_t) == 1144, "resmgr_context_t");
+_Static_assert(sizeof(thread_pool_attr_t) == 64, "thread_pool_attr_t");
 _Static_assert(sizeof(iofunc_attr_t) == 88, "iofunc_attr_t");
 _Static_assert(sizeof(iofunc_ocb_t) == 24, "iofunc_ocb_t");
 _Static_assert(sizeof(resmgr_io_funcs_t) == 80, "resmgr_io_funcs_t");
