@@ -3,7 +3,7 @@
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use io_net_os::epoll::{self, Epoll};
 use io_net_os::eventfd;
@@ -63,6 +63,10 @@ pub(crate) struct Core {
     /// What the keeper calls the listener.
     token: AtomicU64,
     notifier: OnceLock<Notifier>,
+    /// A number that no other channel has or had; from 1.
+    key: u64,
+    /// Threads that have received here.
+    receivers: Mutex<Vec<Weak<thread::Shared>>>,
 }
 
 /// The channel's descriptor: an epoll instance with the ports' bells and a bell of its own.
@@ -78,6 +82,9 @@ enum Want {
     Anything,
     Pulses,
 }
+
+/// The key of the next channel.
+static KEYS: AtomicU64 = AtomicU64::new(1);
 
 const CHANNEL_FLAGS: u32 = flags::CHF_FIXED_PRIORITY
     | flags::CHF_UNBLOCK
@@ -357,15 +364,11 @@ impl Core {
                         return None;
                     }
                 }
-                if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
-                    thread::inherit(message.priority);
-                }
+                self.inherit(granted(&end, message.priority));
                 Some(Incoming::Message(Received::new(end, message)))
             }
             Item::Pulse(_, notice) => {
-                if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
-                    thread::inherit(notice.priority.into());
-                }
+                self.inherit(notice.priority.into());
                 Some(Incoming::Pulse(Pulse {
                     code: notice.code,
                     value: notice.value,
@@ -386,6 +389,23 @@ impl Core {
         }
     }
 
+    /// The calling thread has received something of this priority.
+    #[inline]
+    fn inherit(&self, priority: u16) {
+        if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
+            thread::inherit(priority);
+            thread::receives_from(self.key, &self.receivers);
+        }
+    }
+
+    /// A message of this priority waits to be received.
+    pub(crate) fn urge(&self, end: &ServerEnd, priority: u16) {
+        let priority = granted(end, priority);
+        if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
+            thread::urge(self.key, &self.receivers, priority);
+        }
+    }
+
     /// Makes all who sleep here look again.
     pub(crate) fn nudge(&self) {
         if let Ok(inbox) = self.open() {
@@ -403,6 +423,17 @@ impl Core {
             scoid,
         });
         inbox.rouse();
+    }
+}
+
+/// What a client's priority is worth here. A realtime one that the kernel is to give to this process's
+/// threads counts from root and from this process's own user only.
+#[inline]
+fn granted(end: &ServerEnd, priority: u16) -> u16 {
+    match priority & thread::REALTIME {
+        0 => priority,
+        _ if [0, task::user_id()].contains(&end.identity().uid) => priority,
+        _ => priority & !thread::REALTIME,
     }
 }
 
@@ -596,6 +627,8 @@ impl Core {
                 listener: Mutex::new(Some(listener)),
                 token: AtomicU64::new(0),
                 notifier: OnceLock::new(),
+                key: KEYS.fetch_add(1, Ordering::Relaxed),
+                receivers: Mutex::default(),
             }))
         })?;
         match keeper.watch_channel(&core) {

@@ -45,7 +45,7 @@ enum Watch {
     Channel(Weak<Core>),
     /// Somebody who has connected and not said hello yet.
     Caller(Caller, Weak<Core>),
-    /// A channel's client, which has nothing to say: it has gone.
+    /// A channel's client: a message of its waits, or it has gone.
     Client(Arc<ServerEnd>, Weak<Core>),
     /// A session of this process's as a client: an event, or the channel has gone.
     Session(Weak<Session>),
@@ -100,8 +100,14 @@ impl Keeper {
             Some(Watch::Client(end, core)) => {
                 let (end, core) = (end.clone(), core.upgrade());
                 drop(watches);
-                self.forget(token, end.doorbell());
-                core.into_iter().for_each(|core| core.gone(&end));
+                match (end.next_urge(), core) {
+                    (Ok(Some(priority)), Some(core)) => core.urge(&end, priority),
+                    (Ok(_), _) => {}
+                    (Err(_), core) => {
+                        self.forget(token, end.doorbell());
+                        core.into_iter().for_each(|core| core.gone(&end));
+                    }
+                }
             }
             Some(Watch::Caller(..)) => {
                 let mut watches = watches;

@@ -15,7 +15,7 @@ use crate::connection::Link;
 use crate::error::{Error, Result};
 use crate::keeper::Keeper;
 use crate::session::{Session, Target};
-use crate::thread::{self, Wait};
+use crate::thread::{self, Shared};
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
 
@@ -29,7 +29,7 @@ pub(crate) struct Process {
     /// Clients' ends, by the channel that they lead to.
     pub(crate) sessions: Mutex<HashMap<Target, Weak<Session>>>,
     /// Threads that have waited, by their kernel ids.
-    pub(crate) waits: Mutex<HashMap<u32, Arc<Wait>>>,
+    pub(crate) waits: Mutex<HashMap<u32, Arc<Shared>>>,
     keeper: OnceLock<Result<Arc<Keeper>>>,
     prepared: Once,
 }

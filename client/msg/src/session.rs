@@ -28,6 +28,8 @@ pub(crate) type Target = (u32, i32, i32);
 
 /// How long a channel may take to welcome a client.
 const WELCOME: Duration = Duration::from_secs(10);
+/// How long an urgent message waits to be received before it urges.
+const PATIENCE: Duration = Duration::from_millis(1);
 /// Between looks for what nobody wakes a waiter for.
 const SLICE: Duration = Duration::from_millis(2);
 /// Bytes that take about as long to copy as it is worth looking for an answer, and the most that
@@ -109,6 +111,7 @@ impl Session {
     ) -> Result<Reply> {
         let end = &self.end;
         let mut cause = None;
+        let mut urgent = self.urgent();
         // Long messages take longer than short ones.
         let bytes = scatter::len(message) + scatter::room(reply);
         let times = 1 + (bytes / LONG).min(LONGEST) as u32;
@@ -140,7 +143,7 @@ impl Session {
                 }
                 Some(Progress::WantsMessage(piece)) => end.help_message(flight, piece, message, 0),
                 Some(Progress::HasReply(piece)) => end.help_reply(flight, piece, reply),
-                None => self.sleep(flight, deadline, &mut cause)?,
+                None => self.sleep(flight, deadline, &mut cause, &mut urgent)?,
             }
         }
     }
@@ -163,6 +166,7 @@ impl Session {
         flight: &InFlight,
         deadline: &Deadline,
         cause: &mut Option<Cause>,
+        urgent: &mut Option<u16>,
     ) -> Result<()> {
         let state = if self.end.is_sent(flight) {
             SEND
@@ -192,13 +196,34 @@ impl Session {
             Left::Forever if cause.is_none() && deadline.is_set() => Some(SLICE),
             Left::Forever => None,
         };
+        // Who is busy and does not receive soon is urged, once.
+        let urging = urgent.filter(|_| state == SEND);
+        let time = match (urging, time) {
+            (None, time) => time,
+            (Some(_), Some(time)) => Some(time.min(PATIENCE)),
+            (Some(_), None) => Some(PATIENCE),
+        };
         let slept = self.end.sleep(flight, time);
+        if let Some(priority) = urging
+            && self.end.is_sent(flight)
+        {
+            self.end.urge(priority);
+            *urgent = None;
+        }
         if cause.is_none() && self.is_asked(flight.slot()) {
             *cause = Some(Cause::Ends(Error::TIMED_OUT));
         } else if slept == Sleep::Interrupted && cause.is_none() {
             *cause = Some(Cause::Ends(Error::INTERRUPTED));
         }
         Ok(())
+    }
+
+    /// The calling thread's priority, where it is above the usual one and the channel can be told.
+    fn urgent(&self) -> Option<u16> {
+        let priority = thread::priority();
+        let (_, pid, chid) = self.target;
+        let qnet = self.is_remote() || (pid, chid) == (netmgr::PID, netmgr::CHID);
+        (priority as u8 > thread::DEFAULT as u8 && !qnet).then_some(priority)
     }
 
     /// Whether the calling thread, whose message is in `slot`, is to wait no longer. It is woken after

@@ -2,8 +2,8 @@
 //! and whether it waits.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use io_net_os::{fork, sched, task};
@@ -16,7 +16,7 @@ use crate::pulse::CODE_THREADDEATH;
 /// The priority of a thread that has no realtime one: QNX's default.
 pub(crate) const DEFAULT: u16 = 10;
 /// Set in a priority that is a realtime one.
-const REALTIME: u16 = 0x100;
+pub(crate) const REALTIME: u16 = 0x100;
 
 struct Me {
     tid: Cell<u32>,
@@ -25,8 +25,8 @@ struct Me {
     /// Whether the kernel has refused to change this thread's priority.
     refused: Cell<bool>,
     timeout: Cell<Option<Timeout>>,
-    wait: Arc<Wait>,
-    /// The fork count with which `wait` was made known to the process; None: never.
+    shared: Arc<Shared>,
+    /// The fork count with which `shared` was made known to the process; None: never.
     known: Cell<Option<u32>>,
 }
 
@@ -41,9 +41,19 @@ pub(crate) struct Timeout {
     pub(crate) event: Event,
 }
 
-/// Whether a thread waits, as others may know.
+/// What other threads of the process know of a thread, and tell it.
 #[derive(Debug, Default)]
-pub(crate) struct Wait(AtomicU32);
+pub(crate) struct Shared {
+    /// Whether it waits.
+    wait: AtomicU32,
+    /// Its kernel id.
+    tid: AtomicU32,
+    /// The key of the channel that it received from last, unless receivers keep their priority there;
+    /// 0: none.
+    channel: AtomicU64,
+    /// The highest priority of a message that waits for it to receive again; 0: none.
+    urged: AtomicU32,
+}
 
 /// The thread does not wait.
 const RUNS: u32 = 0;
@@ -66,7 +76,7 @@ impl Me {
             priority: Cell::new(priority),
             refused: Cell::new(false),
             timeout: Cell::new(None),
-            wait: Arc::default(),
+            shared: Arc::default(),
             known: Cell::new(None),
         }
     }
@@ -78,6 +88,7 @@ impl Drop for Me {
         let Some(process) = Process::peek() else {
             return;
         };
+        self.shared.channel.store(0, Ordering::Relaxed);
         lock(&process.waits).remove(&self.tid.get());
         for core in process.channels_with(CHF_THREAD_DEATH) {
             let value = self.tid.get().into();
@@ -100,10 +111,19 @@ pub(crate) fn id() -> u32 {
 }
 
 /// The priority with which the calling thread sends: QNX's number, and whether it is a realtime
-/// one.
+/// one. Its own, or that of a message that waits for it, if that is more urgent.
 #[inline]
 pub(crate) fn priority() -> u16 {
-    ME.try_with(|me| me.priority.get()).unwrap_or(DEFAULT)
+    let most = |me: &Me| match me.shared.urged.load(Ordering::Relaxed) as u16 {
+        0 => me.priority.get(),
+        urged => higher(me.priority.get(), urged),
+    };
+    ME.try_with(most).unwrap_or(DEFAULT)
+}
+
+/// The more urgent of two.
+fn higher(a: u16, b: u16) -> u16 {
+    if b as u8 > a as u8 { b } else { a }
 }
 
 /// Sets it: the thread's messages, and what it does for them, come before those of a lower one. A
@@ -112,7 +132,8 @@ pub(crate) fn set_priority(level: u8) {
     // A thread that ends needs none.
     let _ = ME.try_with(|me| {
         me.priority
-            .set(me.priority.get() & REALTIME | u16::from(level))
+            .set(me.priority.get() & REALTIME | u16::from(level));
+        me.shared.urged.store(0, Ordering::Relaxed);
     });
     apply();
 }
@@ -122,14 +143,60 @@ pub(crate) fn set_priority(level: u8) {
 pub(crate) fn inherit(priority: u16) {
     // A thread that ends needs none.
     let _ = ME.try_with(|me| {
-        if me.priority.get() != priority {
-            let realtime = (me.priority.get() | priority) & REALTIME != 0;
+        let urged = me.shared.urged.load(Ordering::Relaxed) != 0;
+        if me.priority.get() != priority || urged {
+            let before = if urged { calm(me) } else { me.priority.get() };
             me.priority.set(priority);
-            if realtime && !me.refused.get() {
+            if (before | priority) & REALTIME != 0 && !me.refused.get() {
                 apply();
             }
         }
     });
+}
+
+/// What waited is being received. What the thread was urged to, and had by itself.
+#[cold]
+fn calm(me: &Me) -> u16 {
+    me.shared.urged.swap(0, Ordering::Relaxed) as u16 | me.priority.get()
+}
+
+/// The calling thread receives from the channel with this key, whose `receivers` are urged by what waits there.
+#[inline]
+pub(crate) fn receives_from(key: u64, receivers: &Mutex<Vec<Weak<Shared>>>) {
+    // A thread that ends receives no more.
+    let _ = ME.try_with(|me| {
+        if me.shared.channel.load(Ordering::Relaxed) != key {
+            join(me, key, receivers);
+        }
+    });
+}
+
+#[cold]
+fn join(me: &Me, key: u64, receivers: &Mutex<Vec<Weak<Shared>>>) {
+    me.shared.tid.store(id(), Ordering::Relaxed);
+    me.shared.channel.store(key, Ordering::Relaxed);
+    let mut receivers = lock(receivers);
+    let own = Arc::downgrade(&me.shared);
+    receivers.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&own));
+    receivers.push(own);
+}
+
+/// A message of this priority waits on the channel with this key: those who received there last hurry, as far as
+/// the kernel lets them.
+pub(crate) fn urge(key: u64, receivers: &Mutex<Vec<Weak<Shared>>>, priority: u16) {
+    let receivers = lock(receivers).clone();
+    for thread in receivers.iter().filter_map(Weak::upgrade) {
+        if thread.channel.load(Ordering::Relaxed) != key {
+            continue;
+        }
+        let most = |urged: u32| Some(higher(urged as u16, priority).into());
+        let _ = (thread.urged).fetch_update(Ordering::Relaxed, Ordering::Relaxed, most);
+        if priority & REALTIME != 0 {
+            let tid = thread.tid.load(Ordering::Relaxed);
+            // Without the right to it, or where it has ended, it goes on as it is.
+            let _ = sched::raise_realtime_priority_of(tid, priority as u8);
+        }
+    }
 }
 
 /// Asks the kernel to run the calling thread with its priority.
@@ -164,30 +231,31 @@ pub(crate) fn begin_wait() {
     let _ = ME.try_with(|me| {
         if me.known.get() != Some(fork::count()) {
             me.known.set(Some(fork::count()));
-            lock(&Process::get().waits).insert(id(), me.wait.clone());
+            lock(&Process::get().waits).insert(id(), me.shared.clone());
         }
-        me.wait.0.store(WAITS, Ordering::Relaxed);
+        me.shared.wait.store(WAITS, Ordering::Relaxed);
     });
 }
 
 /// Whether the calling thread's wait is to end. Once it is awake, or is certain to be woken.
 pub(crate) fn is_asked() -> bool {
-    ME.try_with(|me| me.wait.0.load(Ordering::Relaxed) == ASKED)
+    ME.try_with(|me| me.shared.wait.load(Ordering::Relaxed) == ASKED)
         .unwrap_or(false)
 }
 
 /// The calling thread sleeps no longer. Whether its wait was to end.
 pub(crate) fn end_wait() -> bool {
-    ME.try_with(|me| me.wait.0.swap(RUNS, Ordering::Relaxed) == ASKED)
+    ME.try_with(|me| me.shared.wait.swap(RUNS, Ordering::Relaxed) == ASKED)
         .unwrap_or(false)
 }
 
 /// Asks thread `tid` to end its wait for something to receive, or for a slot. Whether it is in one,
 /// and to be woken.
 pub(crate) fn unblock(tid: u32) -> bool {
-    let wait = lock(&Process::get().waits).get(&tid).cloned();
-    wait.is_some_and(|wait| {
-        let asked = (wait.0).compare_exchange(WAITS, ASKED, Ordering::SeqCst, Ordering::Relaxed);
+    let thread = lock(&Process::get().waits).get(&tid).cloned();
+    thread.is_some_and(|thread| {
+        let asked =
+            (thread.wait).compare_exchange(WAITS, ASKED, Ordering::SeqCst, Ordering::Relaxed);
         asked.is_ok()
     })
 }

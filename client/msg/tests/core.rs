@@ -5,7 +5,8 @@ mod support;
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{Duration, Instant};
 
-use io_net_msg::{Channel, Connection, Error, Incoming, flags, handle, pulse, timeout};
+use io_net_msg::{Channel, Connection, Error, Incoming, flags, handle, priority, pulse, timeout};
+use io_net_os::sched;
 use support::{Child, attach, child, node, pattern, receive, until};
 
 /// A server that replies with what it got, turned round, until it gets an empty message.
@@ -283,6 +284,41 @@ fn a_receiver_takes_on_the_senders_priority() {
     fixed.send(&[], &mut []).unwrap();
     io_net_msg::priority::set(10);
     server.join();
+}
+
+/// Where this user may have realtime threads, the kernel's scheduling changes too.
+#[test]
+fn a_message_that_waits_makes_who_receives_there_hurry() {
+    node();
+    let channel = Channel::create(0).unwrap();
+    let connection = attach(0, channel.chid().into());
+    let realtime = sched::realtime_priority;
+    std::thread::scope(|threads| {
+        threads.spawn(|| connection.send(b"slow", &mut []).unwrap());
+        let slow = receive(&channel, &mut []);
+        assert_eq!((priority::get(), realtime()), (10, None));
+        let may = threads.spawn(|| {
+            let may = sched::set_realtime_priority(Some(20)).is_ok();
+            priority::set(20);
+            connection.send(b"fast", &mut []).unwrap();
+            may
+        });
+        until("to be urged", || priority::get() == 20);
+        let level = realtime();
+        slow.reply(0, &[]).unwrap();
+        let fast = receive(&channel, &mut []);
+        assert_eq!(priority::get(), 20);
+        fast.reply(0, &[]).unwrap();
+        let may = may.join().unwrap();
+        assert_eq!(level, may.then_some(20));
+        threads.spawn(|| {
+            // A thread begins as who makes it.
+            sched::set_realtime_priority(None).unwrap();
+            connection.send(b"slow", &mut []).unwrap()
+        });
+        receive(&channel, &mut []).reply(0, &[]).unwrap();
+        assert_eq!((priority::get(), realtime()), (10, None));
+    });
 }
 
 #[test]

@@ -29,6 +29,14 @@ pub fn realtime_priority() -> Option<u8> {
 /// # Errors
 /// EPERM without the right to it (CAP_SYS_NICE or RLIMIT_RTPRIO).
 pub fn set_realtime_priority(priority: Option<u8>) -> io::Result<()> {
+    set_realtime_priority_of(0, priority)
+}
+
+/// The same, for thread `tid`; 0: the calling one.
+///
+/// # Errors
+/// As [`set_realtime_priority`]; ESRCH where there is no such thread.
+pub fn set_realtime_priority_of(tid: u32, priority: Option<u8>) -> io::Result<()> {
     let (policy, level) = match priority {
         Some(level) => (libc::SCHED_RR, level.clamp(1, 99).into()),
         None => (libc::SCHED_OTHER, 0),
@@ -36,11 +44,25 @@ pub fn set_realtime_priority(priority: Option<u8>) -> io::Result<()> {
     let param = libc::sched_param {
         sched_priority: level,
     };
-    // SAFETY: the kernel reads `param`; 0 is the calling thread.
-    match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
+    // SAFETY: the kernel reads `param`.
+    match unsafe { libc::sched_setscheduler(tid.cast_signed(), policy, &raw const param) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Gives thread `tid` a realtime priority, unless it has that or a higher one.
+///
+/// # Errors
+/// As [`set_realtime_priority_of`].
+pub fn raise_realtime_priority_of(tid: u32, priority: u8) -> io::Result<()> {
+    let mut param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel writes to `param`. Who has no realtime priority has 0.
+    let got = unsafe { libc::sched_getparam(tid.cast_signed(), &raw mut param) };
+    if got == 0 && param.sched_priority >= priority.clamp(1, 99).into() {
+        return Ok(());
+    }
+    set_realtime_priority_of(tid, Some(priority))
 }
 
 #[cfg(test)]

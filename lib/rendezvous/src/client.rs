@@ -16,7 +16,7 @@ use io_net_os::{clock, sched};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::answer::{Answer, Kind, Seen};
-use crate::hello::{self, Event, Hello, Welcome};
+use crate::hello::{self, Event, Hello, Urge, Welcome};
 use crate::layout::{INLINE, Memory, SESSION_LEN, Slot, WINDOW};
 use crate::port::{Port, open_sealed};
 use crate::pulse::{self, Full, Pulse};
@@ -483,6 +483,18 @@ impl ClientEnd {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells the channel's process that a message of this priority waits to be received.
+    pub fn urge(&self, priority: u16) {
+        let urge = Urge {
+            priority: priority.into(),
+            reserved: 0,
+        };
+        // A channel that has no room for it, or has gone, is not urged.
+        let _ = self
+            .doorbell()
+            .map(|fd| unix::send_fds(fd, urge.as_bytes(), &[], Wait::DontWait));
     }
 
     /// Connects to the channel at `path` and waits for its welcome, at most `timeout`.

@@ -3,7 +3,7 @@
 //! The client connects to the channel's socket (see [`crate::path`]) and sends [`Hello`]; the
 //! channel answers with [`Welcome`], which with errno 0 carries the session's memory, the port's
 //! memory and the port's eventfd. After that the channel sends an [`Event`] now and then, and the
-//! client nothing. The connection's end is the session's, on either side. A message of another
+//! client, to a channel of a process of its node, an [`Urge`]. The connection's end is the session's, on either side. A message of another
 //! length than is due ends it too.
 //!
 //! The kernel says who is at the other end (SO_PEERCRED). A client whose uid is 0 or the channel's
@@ -125,7 +125,20 @@ pub struct Event {
     pub value: u64,
 }
 
+/// A message of the client's waits that is more urgent, perhaps, than what the channel's threads do.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Urge {
+    /// Its priority, as in its slot.
+    pub priority: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
 const _: () = {
+    assert!(size_of::<Urge>() == 8);
     assert!(size_of::<Hello>() == 64);
     assert!(size_of::<Welcome>() == 32);
     assert!(size_of::<Event>() == 32);

@@ -16,7 +16,7 @@ use io_net_os::{errno, futex, sched};
 use zerocopy::IntoBytes;
 
 use crate::answer::{Answer, Kind};
-use crate::hello::Event;
+use crate::hello::{Event, Urge};
 use crate::layout::{INLINE, MESSAGE_MAX, Memory, Slot, WINDOW};
 use crate::port::Port;
 use crate::pulse::{self, Pulse};
@@ -658,6 +658,26 @@ impl ServerEnd {
     pub fn deliver(&self, event: &Event) -> io::Result<()> {
         let fd = self.doorbell().ok_or(io::ErrorKind::NotConnected)?;
         unix::send_fds(fd, event.as_bytes(), &[], Wait::DontWait)
+    }
+
+    /// What the client says over its doorbell: the priority of a message that waits; None for
+    /// nothing.
+    ///
+    /// # Errors
+    /// Any error means that it has gone, or says what it may not.
+    pub fn next_urge(&self) -> io::Result<Option<u16>> {
+        let fd = self.doorbell().ok_or(io::ErrorKind::NotConnected)?;
+        let mut urge = Urge::default();
+        match unix::recv_fds(fd, urge.as_mut_bytes(), Wait::DontWait) {
+            Ok(got) if got.len == size_of::<Urge>() && !got.truncated => {
+                Ok(Some(urge.priority as u16))
+            }
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            },
+        }
     }
 
     /// The next pulse in the ring. Under the inbox's lock.

@@ -101,11 +101,13 @@ pub(crate) unsafe extern "C" fn thread_pool_start(pool: *mut c_void) -> c_int {
         lock(&pool.shared.state).threads += 1;
         pool.shared.work();
     }
+    if pool.flags & (EXIT_SELF | USE_SELF) == 0 {
+        return 0;
+    }
     // The process lives as long as its threads do.
-    while pool.flags & (EXIT_SELF | USE_SELF) != 0 {
+    loop {
         std::thread::park();
     }
-    0
 }
 
 /// Ends the threads, each when it waits, and frees the pool. Not to be called by one of them.

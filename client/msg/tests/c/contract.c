@@ -468,6 +468,40 @@ static void priorities(void) {
     close_channel(kept, fixed);
 }
 
+/* Who has a message while a more urgent one waits becomes as urgent, until it receives again. */
+static void urgency(void) {
+    int coid, chid = channel(0, &coid), fixed, kept = channel(_NTO_CHF_FIXED_PRIORITY, &fixed), first, second;
+    struct client slow, fast, other;
+    char room[8];
+
+    start(&slow, coid, "slow", 4);
+    CHECK((first = receive(chid, room, sizeof room, NULL)) > 0 && getprio(0) == 10);
+    fast = (struct client){.coid = coid, .priority = 25, .message = "fast", .bytes = 4};
+    CHECK(pthread_create(&fast.thread, NULL, client_thread, &fast) == 0);
+    for (int i = 0; i < 4000 && getprio(0) != 25; i++)
+        usleep(2500);
+    CHECK(getprio(0) == 25);
+    CHECK(MsgReply(first, 0, NULL, 0) == 0);
+    CHECK((second = receive(chid, room, sizeof room, NULL)) > 0 && getprio(0) == 25 && MsgReply(second, 0, NULL, 0) == 0);
+    ended(&slow, 0, 0);
+    ended(&fast, 0, 0);
+    CHECK(MsgSendPulse(coid, 11, 1, 1) == 0 && MsgReceivePulse(chid, room, sizeof room, NULL) == 0 && getprio(0) == 11);
+
+    /* Not where receivers keep their own, nor where somebody else receives. */
+    CHECK(setprio(0, 10) == 11);
+    start(&slow, fixed, "slow", 4);
+    CHECK((first = receive(kept, room, sizeof room, NULL)) > 0);
+    other = (struct client){.coid = fixed, .priority = 30, .message = "urge", .bytes = 4};
+    CHECK(pthread_create(&other.thread, NULL, client_thread, &other) == 0);
+    usleep(30 * 1000);
+    CHECK(getprio(0) == 10 && MsgReply(first, 0, NULL, 0) == 0);
+    CHECK((second = receive(kept, room, sizeof room, NULL)) > 0 && MsgReply(second, 0, NULL, 0) == 0 && getprio(0) == 10);
+    ended(&slow, 0, 0);
+    ended(&other, 0, 0);
+    close_channel(chid, coid);
+    close_channel(kept, fixed);
+}
+
 static atomic_int handled, waiters;
 
 static dispatch_context_t *counted_block(dispatch_context_t *ctp) {
@@ -531,6 +565,7 @@ int main(void) {
     timeouts();
     signals();
     priorities();
+    urgency();
     pools();
     return 0;
 }
