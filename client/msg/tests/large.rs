@@ -4,7 +4,7 @@ mod support;
 
 use std::io::{IoSlice, IoSliceMut};
 
-use io_net_msg::{Channel, handle};
+use io_net_msg::{Channel, Incoming, handle};
 use support::{attach, child, pattern, receive};
 
 const PAGE: usize = 4096;
@@ -40,6 +40,34 @@ fn lengths_around_pages_there_and_back() {
         assert!(reply[..len] == message[..len], "{len} bytes");
         reply[..len].fill(0);
     }
+    server.join();
+}
+
+/// More than one system call takes.
+#[test]
+fn a_message_in_thousands_of_parts() {
+    const LEN: usize = 200_000;
+    let server = child(|parent| {
+        let channel = Channel::create(0).unwrap();
+        parent.tell(channel.chid().into());
+        let mut buf = vec![0; LEN];
+        let mut parts: Vec<_> = buf.chunks_mut(31).map(IoSliceMut::new).collect();
+        let Incoming::Message(received) = channel.receive_v(&mut parts).unwrap() else {
+            panic!("a message was due");
+        };
+        assert_eq!(received.len(), LEN);
+        assert!(buf == pattern(LEN));
+        buf.reverse();
+        let parts: Vec<_> = buf.chunks(61).map(IoSlice::new).collect();
+        received.reply_v(0, &parts).unwrap();
+    });
+    let connection = attach(server.pid, server.hear());
+    let (message, mut reply) = (pattern(LEN), vec![0; LEN]);
+    let parts: Vec<_> = message.chunks(37).map(IoSlice::new).collect();
+    let mut room: Vec<_> = reply.chunks_mut(41).map(IoSliceMut::new).collect();
+    assert!(parts.len() > 5000 && room.len() > 4000);
+    assert_eq!(connection.send_v(&parts, &mut room).unwrap().len, LEN);
+    assert!(reply.iter().eq(message.iter().rev()));
     server.join();
 }
 

@@ -165,7 +165,7 @@ struct Tree;
 impl Device for Tree {
     fn lookup(&self, ocb: &Ocb) -> Result<Attributes> {
         match ocb.path.as_str() {
-            "" => Ok(Attributes::directory(0o755)),
+            "" => Ok(Attributes::directory(0o777)),
             "a/file" => Ok(Attributes::file(0o444, 1 + ocb.name as u64)),
             _ => Err(Error(libc::ENOENT)),
         }
@@ -207,7 +207,7 @@ fn several_names_with_files_below_them() {
 fn walk() {
     for (n, name) in ["/dev/tree", "/dev/tree2"].into_iter().enumerate() {
         let directory = File::open(name, libc::O_RDONLY).unwrap();
-        assert_eq!(directory.stat().unwrap().mode, libc::S_IFDIR | 0o755);
+        assert_eq!(directory.stat().unwrap().mode, libc::S_IFDIR | 0o777);
         for _ in 0..2 {
             let entries = directory.entries().unwrap();
             assert!(

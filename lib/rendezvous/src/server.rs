@@ -24,9 +24,8 @@ use crate::record::Records;
 use crate::scatter;
 use crate::state::{Generation, State};
 
-/// The most parts of a message or reply buffer that are reached in the client's memory; what is in
-/// more parts goes by help.
-const PARTS_MAX: usize = 1024;
+/// The most parts of a message or reply buffer: QNX's limit.
+const PARTS_MAX: usize = 524_288;
 
 /// Who a session's client is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -23,7 +23,10 @@ int main(int argc, char **argv) {
     CHECK(ConnectServerInfo(0, coid, &server) == coid && (inside || server.pid == 1));
     head.type = CLIENT;
     CHECK(MsgSend(coid, &head, sizeof head, &client, sizeof client) == EOK);
-    CHECK(client.pid == info.pid && client.cred.euid == geteuid() && client.cred.egid == getegid());
+    /* Who is root in there may be somebody else out here. */
+    CHECK(client.pid == info.pid);
+    CHECK(client.cred.euid == geteuid() || client.cred.euid == 0 || geteuid() == 0);
+    CHECK(client.cred.egid == getegid() || client.cred.egid == 0 || getegid() == 0);
     if (!inside)
         CHECK(client.sid == 0 || client.sid == -1);
 
