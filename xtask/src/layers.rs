@@ -87,7 +87,7 @@ const RULES: &[Rule] = &[
 const LIBC_HOMES: &[&str] = &["lib/os", "client/preload", "client/socket", "client/msg"];
 
 /// Crates from outside that a sans-IO stack may use: no clock, socket or thread in them.
-const PURE: &[&str] = &["zerocopy", "snow", "ring"];
+const PURE: &[&str] = &["zerocopy", "snow", "aws-lc-rs"];
 
 /// Checks the workspace.
 pub(crate) fn run() -> Outcome {
