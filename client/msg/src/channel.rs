@@ -63,6 +63,8 @@ pub(crate) struct Core {
     /// What the keeper calls the listener.
     token: AtomicU64,
     notifier: OnceLock<Notifier>,
+    /// The user who made it.
+    uid: u32,
     /// A number that no other channel has or had; from 1.
     key: u64,
     /// Threads that have received here.
@@ -364,7 +366,7 @@ impl Core {
                         return None;
                     }
                 }
-                self.inherit(granted(&end, message.priority));
+                self.inherit(self.granted(&end, message.priority));
                 Some(Incoming::Message(Received::new(end, message)))
             }
             Item::Pulse(_, notice) => {
@@ -393,14 +395,24 @@ impl Core {
     #[inline]
     fn inherit(&self, priority: u16) {
         if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
-            thread::inherit(priority);
-            thread::receives_from(self.key, &self.receivers);
+            thread::receive(priority, self.key, &self.receivers);
+        }
+    }
+
+    /// What a client's priority is worth here. A realtime one that the kernel is to give to this
+    /// process's threads counts from root and from this process's own user only.
+    #[inline]
+    fn granted(&self, end: &ServerEnd, priority: u16) -> u16 {
+        match priority & thread::REALTIME {
+            0 => priority,
+            _ if [0, self.uid].contains(&end.identity().uid) => priority,
+            _ => priority & !thread::REALTIME,
         }
     }
 
     /// A message of this priority waits to be received.
     pub(crate) fn urge(&self, end: &ServerEnd, priority: u16) {
-        let priority = granted(end, priority);
+        let priority = self.granted(end, priority);
         if self.flags & flags::CHF_FIXED_PRIORITY == 0 {
             thread::urge(self.key, &self.receivers, priority);
         }
@@ -423,17 +435,6 @@ impl Core {
             scoid,
         });
         inbox.rouse();
-    }
-}
-
-/// What a client's priority is worth here. A realtime one that the kernel is to give to this process's
-/// threads counts from root and from this process's own user only.
-#[inline]
-fn granted(end: &ServerEnd, priority: u16) -> u16 {
-    match priority & thread::REALTIME {
-        0 => priority,
-        _ if [0, task::user_id()].contains(&end.identity().uid) => priority,
-        _ => priority & !thread::REALTIME,
     }
 }
 
@@ -627,6 +628,7 @@ impl Core {
                 listener: Mutex::new(Some(listener)),
                 token: AtomicU64::new(0),
                 notifier: OnceLock::new(),
+                uid: task::user_id(),
                 key: KEYS.fetch_add(1, Ordering::Relaxed),
                 receivers: Mutex::default(),
             }))

@@ -111,7 +111,7 @@ impl Session {
     ) -> Result<Reply> {
         let end = &self.end;
         let mut cause = None;
-        let mut urgent = self.urgent();
+        let mut urged = false;
         // Long messages take longer than short ones.
         let bytes = scatter::len(message) + scatter::room(reply);
         let times = 1 + (bytes / LONG).min(LONGEST) as u32;
@@ -143,7 +143,7 @@ impl Session {
                 }
                 Some(Progress::WantsMessage(piece)) => end.help_message(flight, piece, message, 0),
                 Some(Progress::HasReply(piece)) => end.help_reply(flight, piece, reply),
-                None => self.sleep(flight, deadline, &mut cause, &mut urgent)?,
+                None => self.sleep(flight, deadline, &mut cause, &mut urged)?,
             }
         }
     }
@@ -166,7 +166,7 @@ impl Session {
         flight: &InFlight,
         deadline: &Deadline,
         cause: &mut Option<Cause>,
-        urgent: &mut Option<u16>,
+        urged: &mut bool,
     ) -> Result<()> {
         let state = if self.end.is_sent(flight) {
             SEND
@@ -197,7 +197,10 @@ impl Session {
             Left::Forever => None,
         };
         // Who is busy and does not receive soon is urged, once.
-        let urging = urgent.filter(|_| state == SEND);
+        let urging = match state == SEND && !*urged {
+            true => self.urgent(),
+            false => None,
+        };
         let time = match (urging, time) {
             (None, time) => time,
             (Some(_), Some(time)) => Some(time.min(PATIENCE)),
@@ -208,7 +211,7 @@ impl Session {
             && self.end.is_sent(flight)
         {
             self.end.urge(priority);
-            *urgent = None;
+            *urged = true;
         }
         if cause.is_none() && self.is_asked(flight.slot()) {
             *cause = Some(Cause::Ends(Error::TIMED_OUT));

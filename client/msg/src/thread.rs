@@ -138,37 +138,41 @@ pub(crate) fn set_priority(level: u8) {
     apply();
 }
 
-/// Takes on the priority of the sender of what has been received.
-#[inline]
+/// Takes on the priority of a message's sender.
 pub(crate) fn inherit(priority: u16) {
     // A thread that ends needs none.
+    let _ = ME.try_with(|me| take_on(me, priority));
+}
+
+/// Has received something of this priority from the channel with this key, whose `receivers` are urged by
+/// what waits there.
+#[inline]
+pub(crate) fn receive(priority: u16, key: u64, receivers: &Mutex<Vec<Weak<Shared>>>) {
+    // As above.
     let _ = ME.try_with(|me| {
-        let urged = me.shared.urged.load(Ordering::Relaxed) != 0;
-        if me.priority.get() != priority || urged {
-            let before = if urged { calm(me) } else { me.priority.get() };
-            me.priority.set(priority);
-            if (before | priority) & REALTIME != 0 && !me.refused.get() {
-                apply();
-            }
+        take_on(me, priority);
+        if me.shared.channel.load(Ordering::Relaxed) != key {
+            join(me, key, receivers);
         }
     });
+}
+
+#[inline]
+fn take_on(me: &Me, priority: u16) {
+    let urged = me.shared.urged.load(Ordering::Relaxed) != 0;
+    if me.priority.get() != priority || urged {
+        let before = if urged { calm(me) } else { me.priority.get() };
+        me.priority.set(priority);
+        if (before | priority) & REALTIME != 0 && !me.refused.get() {
+            apply();
+        }
+    }
 }
 
 /// What waited is being received. What the thread was urged to, and had by itself.
 #[cold]
 fn calm(me: &Me) -> u16 {
     me.shared.urged.swap(0, Ordering::Relaxed) as u16 | me.priority.get()
-}
-
-/// The calling thread receives from the channel with this key, whose `receivers` are urged by what waits there.
-#[inline]
-pub(crate) fn receives_from(key: u64, receivers: &Mutex<Vec<Weak<Shared>>>) {
-    // A thread that ends receives no more.
-    let _ = ME.try_with(|me| {
-        if me.shared.channel.load(Ordering::Relaxed) != key {
-            join(me, key, receivers);
-        }
-    });
 }
 
 #[cold]
