@@ -50,6 +50,17 @@ impl Entry {
     pub fn is_alive(&self) -> bool {
         started(self.pid) == Some(self.started)
     }
+
+    /// Whether its process lives in another PID namespace, where it has another number here:
+    /// `listener`, the process that listens on its channel; 0 for one that is not seen from here.
+    #[must_use]
+    pub fn is_elsewhere(&self, listener: Option<i32>) -> bool {
+        match listener {
+            Some(0) => true,
+            Some(pid) => started(pid) == Some(self.started),
+            None => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Entry {
@@ -117,6 +128,12 @@ mod tests {
             ..own
         };
         assert!(!later.is_alive());
+        let elsewhere = Entry {
+            pid: i32::MAX,
+            ..own
+        };
+        assert!(elsewhere.is_elsewhere(Some(own.pid)) && elsewhere.is_elsewhere(Some(0)));
+        assert!(!later.is_elsewhere(Some(own.pid)) && !own.is_elsewhere(None));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let child_pid = child.id().cast_signed();
         child.wait().unwrap();

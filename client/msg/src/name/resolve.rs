@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
-use io_net_proto::name::{DIRECTORY, Entry, started};
+use io_net_proto::name::{DIRECTORY, Entry};
 use io_net_rendezvous::path as rendezvous;
 
 use super::gns;
@@ -88,12 +88,7 @@ pub(super) fn serves(run: &std::path::Path, entry: &Entry) -> bool {
     if entry.is_alive() {
         return channel.exists();
     }
-    // In another PID namespace the number is another one.
-    match rendezvous::listener(&channel) {
-        Some(0) => true,
-        Some(pid) => started(pid) == Some(entry.started),
-        None => false,
-    }
+    entry.is_elsewhere(rendezvous::listener(&channel))
 }
 
 /// Reads an entry. Others may write to the directory: whatever is there, this neither waits nor
