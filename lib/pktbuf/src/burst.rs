@@ -244,7 +244,7 @@ fn unique_mut(slot: &mut *mut Npkt) -> Option<&mut Packet> {
 
 /// Asks the processor for a cache line.
 #[inline]
-fn prefetch_read(line: *const u8) {
+pub(crate) fn prefetch_read(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults.
     unsafe {
