@@ -182,7 +182,9 @@ impl Clients {
             return;
         };
         let lane = conn.lane(send.conn);
-        data.truncate((conn.first_bytes().min(send.info.length) as usize).min(data.len()));
+        let first = conn.first_bytes().min(send.info.length) as usize;
+        let first = out.chunk(conn.nd.node(), first);
+        data.truncate(first.min(data.len()));
         let mut message = MsgSend {
             server_id: -1,
             client_handle: handle as i32,
@@ -496,7 +498,7 @@ impl Clients {
             offset,
             length,
         });
-        let length = length.min(self.chunk);
+        let length = length.min(out.chunk(node, self.chunk as usize) as u32);
         out.demand(node, ClientSend(send), offset, length);
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Outbox {
     pub(crate) stats: KifStats,
     /// Nodes for which too much waits, and the reads from clients that wait for that to end.
     congested: HashMap<u16, VecDeque<Demand>>,
+    /// What one message carries at most to nodes that take less at once than usual.
+    longest: HashMap<u16, usize>,
 }
 
 /// Bytes to be read from a client.
@@ -76,6 +78,13 @@ impl Demand {
 }
 
 impl Outbox {
+    /// The bytes that one message to a node carries, of the `own` that one may.
+    fn chunk(&self, node: u16, own: usize) -> usize {
+        self.longest
+            .get(&node)
+            .map_or(own, |&longest| own.min(longest))
+    }
+
     /// Asks for bytes of a client's message, once there is room for them on the way to the node.
     fn demand(&mut self, node: u16, send: ClientSend, offset: u32, length: u32) {
         let demand = Demand {
@@ -198,9 +207,15 @@ impl Kif {
         }
     }
 
+    /// A node takes messages that carry so many bytes at most.
+    pub(crate) fn set_longest(&mut self, node: u16, bytes: usize) {
+        self.out.longest.insert(node, bytes.max(1));
+    }
+
     /// A node is gone, with all connections to it and from it.
     pub(crate) fn node_down(&mut self, node: u16, errno: Errno) {
         self.out.congested.remove(&node);
+        self.out.longest.remove(&node);
         self.clients.node_down(&mut self.out, node, errno);
         self.servers.node_down(&mut self.out, node);
     }

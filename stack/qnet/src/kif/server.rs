@@ -456,12 +456,13 @@ impl Servers {
         let Some(sender) = self.vthreads.get(vthread.0) else {
             return (offset, data);
         };
-        while data.len() > self.limits.chunk {
-            let piece = Payload::from(&data.as_slice()[..self.limits.chunk]);
+        let chunk = out.chunk(sender.node, self.limits.chunk);
+        while data.len() > chunk {
+            let piece = Payload::from(&data.as_slice()[..chunk]);
             let header = Message::MsgWrite(transfer(0, sender.client_handle, offset, &piece));
             out.send(sender.node, lane(sender.client), &header, piece);
-            offset += self.limits.chunk as u32;
-            data = data.without_first(self.limits.chunk);
+            offset += chunk as u32;
+            data = data.without_first(chunk);
         }
         (offset, data)
     }

@@ -575,3 +575,52 @@ fn hostile_messages_harm_nobody() {
         Some(Event::ClientDone { result: Ok(42), .. })
     ));
 }
+
+#[test]
+fn a_node_that_takes_less_at_once_gets_more_messages() {
+    let mut pair = Pair::new(&Config::default());
+    let (_, first, _, vthread) = pair.blocked();
+    pair.client.set_longest(OTHER, 1000);
+    pair.server.set_longest(OTHER, 40);
+    let kif = &mut pair.server;
+    let reply = Payload::from(&[7; 100][..]);
+    kif.servers
+        .reply(&mut kif.out, vthread, 0, 0, reply)
+        .unwrap();
+    let lengths: Vec<_> = kif.out.messages.iter().map(|m| m.bytes.len()).collect();
+    assert_eq!(lengths.len(), 3);
+    assert!(
+        lengths
+            .iter()
+            .all(|len| *len <= 40 + crate::payload::HEADROOM)
+    );
+    pair.carry();
+    let mut got = vec![0; 100];
+    while let Some(event) = pair.client.out.events.pop_front() {
+        let (offset, data) = match event {
+            Event::ClientWrite { offset, data, .. } => (offset, data),
+            Event::ClientDone {
+                send, offset, data, ..
+            } => {
+                assert_eq!(send, first);
+                (offset, data)
+            }
+            other => panic!("{other:?}"),
+        };
+        let at = offset as usize;
+        got[at..at + data.len()].copy_from_slice(data.as_slice());
+    }
+    assert_eq!(got, [7; 100]);
+
+    // A message's first bytes too; the rest is fetched.
+    let conn = pair.attach();
+    pair.send(conn, 5000, &[8; 5000]).unwrap();
+    let Some(Event::Connect { client, .. }) = pair.at_server() else {
+        panic!("no connect");
+    };
+    pair.accept(client, Ok(1));
+    let Some(Event::Deliver { info, data, .. }) = pair.at_server() else {
+        panic!("no message");
+    };
+    assert_eq!((info.length, data.len()), (5000, 1000));
+}

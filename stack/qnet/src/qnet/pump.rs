@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::kif::{Lane, Outgoing};
 use crate::node::Nd;
 use crate::node_name::NodeName;
+use crate::payload::HEADROOM;
 use crate::time::Instant;
 use crate::transport::{self, Conn, DownReason, LinkAddr, PeerId, SendError};
 
@@ -225,6 +226,9 @@ impl Qnet {
             self.kif.node_down(number, Errno::ESRCH);
         }
         self.nodes.bind(number, peer);
+        let longest = self.transport.message_bytes_max(peer);
+        self.kif
+            .set_longest(number, longest.saturating_sub(HEADROOM));
         if let Some(node) = self.nodes.get_mut(number) {
             (node.up, node.attempts) = (true, 0);
         }

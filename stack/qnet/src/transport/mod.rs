@@ -370,6 +370,15 @@ impl Transport {
         })
     }
 
+    /// The longest message that may be sent to a peer: the smaller of what both ends take.
+    pub fn message_bytes_max(&self, peer: PeerId) -> usize {
+        let entry = self.peers.get(peer.index).filter(|p| p.id == peer);
+        let session = entry.and_then(|entry| entry.session.as_ref());
+        session.map_or(self.config.message_bytes_max, |session| {
+            session.message_bytes_max
+        })
+    }
+
     /// The longest message that [`Transport::send`] would not refuse as [`SendError::Full`] now, given
     /// that peer and conn; 0 where it refuses any.
     pub fn room(&self, peer: PeerId, conn: Conn) -> usize {
