@@ -2,6 +2,7 @@
 //! module still comes up afterwards.
 
 use io_net_badmodules::{IoNet, Workshop, built};
+use io_net_ddk::abi::{ABI_MAJOR, ABI_MINOR};
 use std::path::Path;
 use std::process::Command;
 
@@ -30,16 +31,20 @@ fn c_refused(name: &str, args: &[&str], words: &[&str]) {
 
 #[test]
 fn another_abi() {
-    c_refused(
-        "devn-wrong-major",
-        &[],
-        &["version 2.0", "1.0", "build it again"],
+    let (theirs, ours) = (
+        format!("version {}.{ABI_MINOR}", ABI_MAJOR + 1),
+        format!("{ABI_MAJOR}.{ABI_MINOR}"),
     );
+    c_refused("devn-wrong-major", &[], &[&theirs, &ours, "build it again"]);
 }
 
 #[test]
 fn a_later_abi() {
-    c_refused("devn-newer-minor", &[], &["version 1.1", "1.0"]);
+    let (theirs, ours) = (
+        format!("version {ABI_MAJOR}.{}", ABI_MINOR + 1),
+        format!("{ABI_MAJOR}.{ABI_MINOR}"),
+    );
+    c_refused("devn-newer-minor", &[], &[&theirs, &ours]);
 }
 
 #[test]
